@@ -18,7 +18,7 @@ export const port: v.GenericSchema<string, number> = integer(0, 65_535);
 const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** A length of time such as `250ms`, `30s`, `15m`, `12h` or `7d`, in milliseconds. */
-export function duration(minMs = 0, maxMs = 3_650 * 86_400_000): v.GenericSchema<string, number> {
+export function duration(minMs = 0, maxMs: number = 3_650 * 86_400_000): v.GenericSchema<string, number> {
   return v.pipe(
     v.string(),
     v.regex(/^\d{1,9}(ms|s|m|h|d)$/, "must be a duration such as 250ms, 30s, 15m, 12h or 7d"),
