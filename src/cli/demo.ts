@@ -3,7 +3,7 @@
  */
 import { readConfig } from "../shared/config/config.ts";
 import { integer } from "../shared/config/parsers.ts";
-import { type ChildService, startChildService } from "./child-service.ts";
+import { type ChildService, isEdgeReady, startChildService } from "./child-service.ts";
 import { demoBanner } from "./demo-banner.ts";
 
 const port = integer(1, 65_535);
@@ -13,6 +13,16 @@ const fields = {
   policyGrpcPort: { env: "POLICY_GRPC_PORT", doc: "gRPC port of policy-service", schema: port, fallback: "50052" },
   policyHttpPort: { env: "POLICY_HTTP_PORT", doc: "HTTP port of policy-service", schema: port, fallback: "8082" },
 } as const;
+
+/** Starts a service and passes its output on with its name before each line. */
+function start(name: string, env: Readonly<Record<string, string | undefined>>, httpPort: number): ChildService {
+  return startChildService({
+    entry: `src/${name}/main.ts`,
+    env,
+    isReady: () => isEdgeReady(httpPort),
+    onLine: (line, stream) => process[stream].write(`${name.padEnd(6)} │ ${line}\n`),
+  });
+}
 
 async function main(): Promise<void> {
   const ports = readConfig(fields, process.env);
@@ -30,8 +40,7 @@ async function main(): Promise<void> {
   process.on("SIGINT", () => void stop());
   process.on("SIGTERM", () => void stop());
 
-  services.push(startChildService("policy", "src/policy/main.ts", env, ports.policyHttpPort));
-  services.push(startChildService("auth", "src/auth/main.ts", env, ports.authHttpPort));
+  services.push(start("policy", env, ports.policyHttpPort), start("auth", env, ports.authHttpPort));
   const ended = Promise.race(services.map((service) => service.exited));
   const started = Promise.all(services.map((service) => service.ready));
   const first = await Promise.race([started.then(() => "ready" as const), ended]);
