@@ -3,15 +3,17 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { authFields } from "../src/auth/config.ts";
 import { policyFields } from "../src/policy/config.ts";
-import type { ConfigFields } from "../src/shared/config/config.ts";
+import type { ConfigField } from "../src/shared/config/config.ts";
 
 const path = join(import.meta.dirname, "..", "docs", "configuration.md");
 
-function section(title: string, fields: ConfigFields): string {
-  const rows = Object.values(fields).map(({ env, doc, fallback, sensitive }) => {
-    const initial = fallback === undefined ? "required" : fallback === "" ? "unset" : `\`${fallback}\``;
-    return `| \`${env}\` | ${initial} | ${doc}${sensitive === true ? " Secret." : ""} |`;
-  });
+function section(title: string, fields: object): string {
+  const rows = Object.values<ConfigField<unknown>>(fields as Record<string, ConfigField<unknown>>).map(
+    ({ env, doc, fallback, sensitive }) => {
+      const initial = fallback === undefined ? "required" : fallback === "" ? "unset" : `\`${fallback}\``;
+      return `| \`${env}\` | ${initial} | ${doc}${sensitive === true ? " Secret." : ""} |`;
+    },
+  );
   return `## ${title}\n\n| variable | default | meaning |\n|---|---|---|\n${rows.join("\n")}\n`;
 }
 

@@ -92,7 +92,14 @@ for (const [name, createTransport] of Object.entries(transports)) {
 
 test("buf curl speaks gRPC with reflection", async () => {
   const { stdout } = await run("buf", [
-    ...["curl", "--protocol", "grpc", "--http2-prior-knowledge", "-d", JSON.stringify(mayEdit("alice", "constitution"))],
+    ...[
+      "curl",
+      "--protocol",
+      "grpc",
+      "--http2-prior-knowledge",
+      "-d",
+      JSON.stringify(mayEdit("alice", "constitution")),
+    ],
     `http://127.0.0.1:${deployment.ports.policy}/gatehouse.policy.v1.PolicyService/Evaluate`,
   ]);
   const answer = JSON.parse(stdout);
@@ -106,7 +113,7 @@ test("plain JSON works on the HTTP edge", async () => {
     { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(mayEdit("alice")) },
   );
   assert.equal(answer.status, 200);
-  assert.equal((await answer.json()).decision, "DECISION_ALLOW");
+  assert.equal(((await answer.json()) as { decision: string }).decision, "DECISION_ALLOW");
 });
 
 test("both services tell their health and metrics", async () => {

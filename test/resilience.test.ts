@@ -3,8 +3,8 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { RetryInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
 import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
+import { RetryInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
 import { type Deployment, startDeployment } from "./support/deployment.ts";
 
 let deployment: Deployment;

@@ -1,18 +1,18 @@
 /**
  * `npm start`: both services on loopback with the demo profile, each in a process of its own, until Ctrl-C.
  */
-import { readConfig } from "../shared/config/config.ts";
+import { type ConfigFields, readConfig } from "../shared/config/config.ts";
 import { integer } from "../shared/config/parsers.ts";
 import { type ChildService, isEdgeReady, startChildService } from "./child-service.ts";
-import { demoBanner } from "./demo-banner.ts";
+import { type DemoPorts, demoBanner } from "./demo-banner.ts";
 
 const port = integer(1, 65_535);
-const fields = {
+const fields: ConfigFields<DemoPorts> = {
   authGrpcPort: { env: "AUTH_GRPC_PORT", doc: "gRPC port of auth-service", schema: port, fallback: "50051" },
   authHttpPort: { env: "AUTH_HTTP_PORT", doc: "HTTP port of auth-service", schema: port, fallback: "8081" },
   policyGrpcPort: { env: "POLICY_GRPC_PORT", doc: "gRPC port of policy-service", schema: port, fallback: "50052" },
   policyHttpPort: { env: "POLICY_HTTP_PORT", doc: "HTTP port of policy-service", schema: port, fallback: "8082" },
-} as const;
+};
 
 /** Starts a service and passes its output on with its name before each line. */
 function start(name: string, env: Readonly<Record<string, string | undefined>>, httpPort: number): ChildService {

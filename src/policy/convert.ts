@@ -1,11 +1,20 @@
-import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
-import { Decision, DecisionReason, type DiagnosticsSchema, Effect, PolicyOutcome } from "../../gen/gatehouse/policy/v1/decision_pb.ts";
+import { create, fromJson, type JsonObject, type JsonValue, type MessageInitShape } from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
+import {
+  Decision,
+  DecisionReason,
+  type Diagnostics,
+  DiagnosticsSchema,
+  Effect,
+  PolicyOutcome,
+} from "../../gen/gatehouse/policy/v1/decision_pb.ts";
 import type { Entity, EntityUid } from "../../gen/gatehouse/policy/v1/entity_pb.ts";
 import type { EvaluateRequest, EvaluateResponseSchema } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import { type FieldViolation, invalidArgument } from "../shared/service-error.ts";
-import type { Evaluation, Explanation } from "./cedar/evaluation.ts";
+import type { Evaluation } from "./cedar/engine.ts";
+import type { PolicyExplanation } from "./cedar/explain.ts";
 import type { CedarJsonObject, EntityJson, EntityUid as Uid } from "./cedar/types.ts";
-import type { Query } from "./domain/query.ts";
+import type { ExplainedDecision, Query } from "./domain/evaluate.ts";
 
 /** Limits of the contract (entity.proto), in bytes of UTF-8. A test holds them equal to its annotations. */
 export const maxTypeBytes = 256;
@@ -92,7 +101,7 @@ export function fromEvaluation(
   evaluation: Evaluation,
   revision: string,
   decisionId: string,
-): MessageInitShape<typeof EvaluateResponseSchema> {
+): MessageInitShape<typeof EvaluateResponseSchema> & { readonly $typeName?: never } {
   return {
     decision: evaluation.decision === "ALLOW" ? Decision.ALLOW : Decision.DENY,
     determiningPolicies: evaluation.determining as string[],
@@ -101,4 +110,34 @@ export function fromEvaluation(
     decisionId,
     reason: toReason(evaluation),
   };
+}
+
+const outcomes = {
+  satisfied: PolicyOutcome.SATISFIED,
+  "not satisfied": PolicyOutcome.NOT_SATISFIED,
+  error: PolicyOutcome.ERROR,
+} as const;
+
+/** Most candidates that diagnostics list (decision.proto). */
+const maxDiagnosed = 1_000;
+
+/** The diagnostics of an explained decision. */
+export function fromExplanation({ explanation, stepUps }: ExplainedDecision, policyCount: number): Diagnostics {
+  const notable = (policy: PolicyExplanation): number => (policy.result === "not satisfied" ? 1 : 0);
+  const policies = explanation.policies.toSorted((a, b) => notable(a) - notable(b)).slice(0, maxDiagnosed);
+  return create(DiagnosticsSchema, {
+    candidateCount: explanation.candidates,
+    policyCount,
+    policies: policies.map(({ policyId, effect, result, message, annotations }) => ({
+      policyId,
+      effect: effect === "permit" ? Effect.PERMIT : Effect.FORBID,
+      outcome: outcomes[result],
+      error: message ?? "",
+      annotations: { ...annotations },
+    })),
+    stepUpHints: stepUps.map(({ path, value }) => ({
+      attribute: path.join("."),
+      value: fromJson(ValueSchema, value as JsonValue),
+    })),
+  });
 }

@@ -7,7 +7,12 @@ import { freePort } from "./ports.ts";
 /** Both services as child processes on free ports of loopback, with the demo profile and a data directory of their own. */
 export interface Deployment {
   readonly dataDir: string;
-  readonly ports: { readonly auth: number; readonly authHttp: number; readonly policy: number; readonly policyHttp: number };
+  readonly ports: {
+    readonly auth: number;
+    readonly authHttp: number;
+    readonly policy: number;
+    readonly policyHttp: number;
+  };
   readonly auth: ChildService;
   readonly policy: ChildService;
   /** Lines that the services have written. */

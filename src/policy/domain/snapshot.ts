@@ -1,5 +1,5 @@
 import type { Engine } from "../cedar/engine.ts";
-import type { RequestValidator } from "../cedar/request-validator.ts";
+import type { RequestValidator } from "./request-validator.ts";
 
 /** One policy set with its schema and entities, compiled, immutable: a request sees one of them whole. */
 export interface Snapshot {

@@ -1,5 +1,6 @@
 import type { PolicyService } from "../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import type { UnaryHandler } from "../../shared/rpc/handler.ts";
+import type { StepUp } from "../cedar/explain.ts";
 import { fromEvaluation, fromExplanation, toQuery } from "../convert.ts";
 import type { ActivePolicies } from "../domain/active-policies.ts";
 import type { DecisionObserver } from "../domain/decision-observer.ts";
@@ -9,6 +10,8 @@ export interface EvaluateDependencies {
   readonly policies: ActivePolicies;
   readonly nextDecisionId: () => string;
   readonly observer: DecisionObserver;
+  /** Context attributes that a caller could obtain, tried on a DENY that is explained. */
+  readonly stepUps: readonly StepUp[];
 }
 
 /** `PolicyService.Evaluate`. Answers synchronously: nothing in it waits. */
@@ -16,6 +19,7 @@ export function createEvaluateHandler({
   policies,
   nextDecisionId,
   observer,
+  stepUps,
 }: EvaluateDependencies): UnaryHandler<typeof PolicyService.method.evaluate> {
   return (request) => {
     const query = toQuery(request);
@@ -23,6 +27,8 @@ export function createEvaluateHandler({
     const evaluation = evaluate(snapshot, query);
     observer.decided(snapshot, query, evaluation);
     const answer = fromEvaluation(evaluation, snapshot.revision, nextDecisionId());
-    return request.explain ? { ...answer, diagnostics: fromExplanation(explain(snapshot, query)) } : answer;
+    if (!request.explain) return answer;
+    const diagnostics = fromExplanation(explain(snapshot, query, stepUps), snapshot.engine.policySet.policyIds.length);
+    return { ...answer, diagnostics };
   };
 }
