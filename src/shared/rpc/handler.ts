@@ -1,0 +1,82 @@
+import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import type { Logger } from "pino";
+
+/** What a handler may know about the call it answers, whichever door the call came through. */
+export interface CallContext {
+  /** Full method name, for example `gatehouse.policy.v1.PolicyService/Evaluate`. */
+  readonly method: string;
+  /** The caller's `x-request-id` when it is well-formed, otherwise a new one. */
+  readonly requestId: string;
+  /** W3C `traceparent` of this call, to be passed on. */
+  readonly traceparent: string;
+  /** When the caller stops waiting, in milliseconds since the epoch; `undefined` when it did not say. */
+  readonly deadline: number | undefined;
+  /** Aborted when the caller is gone or its deadline has passed. */
+  readonly signal: AbortSignal;
+  /** Address of the peer, without its port. */
+  readonly peerAddress: string;
+  /** First value of a request header, by its lower-case name. */
+  header(name: string): string | undefined;
+  readonly logger: Logger;
+}
+
+type Shape<D extends DescMessage> = MessageShape<D>;
+type Init<D extends DescMessage> = MessageInitShape<D>;
+
+/** Answers one request with one message; throws ServiceError to refuse. */
+export type UnaryHandler<M extends DescMethod> = (
+  request: Shape<M["input"]>,
+  context: CallContext,
+) => Init<M["output"]> | Promise<Init<M["output"]>>;
+
+/** Answers one request with a stream of messages. */
+export type ServerStreamHandler<M extends DescMethod> = (
+  request: Shape<M["input"]>,
+  context: CallContext,
+) => AsyncIterable<Init<M["output"]>>;
+
+/** The server's side of a bidirectional stream, driven by events: no promise a frame. */
+export interface BidiCall<M extends DescMethod> {
+  /** Called for each frame, in order. A throw ends the stream with that error. */
+  onFrame(listener: (frame: Shape<M["input"]>) => void): void;
+  /** Called once the caller has half-closed. */
+  onEnd(listener: () => void): void;
+  /** Called once when the stream is over for any reason. */
+  onClose(listener: () => void): void;
+  /** Called when `send` has answered false and there is room again. */
+  onWritable(listener: () => void): void;
+  /** Sends a frame; false when the peer is slow and the caller should stop reading until writable. */
+  send(frame: Shape<M["output"]>): boolean;
+  /** Stops the flow of frames, so that HTTP/2 flow control reaches the peer. */
+  pause(): void;
+  resume(): void;
+  /** Ends the stream, well or with an error. */
+  end(error?: unknown): void;
+}
+
+/** Serves a bidirectional stream. Returns at once; the stream lives by its listeners. */
+export type BidiStreamHandler<M extends DescMethod> = (call: BidiCall<M>, context: CallContext) => void;
+
+type HandlerOf<M extends DescMethod> = M["methodKind"] extends "unary"
+  ? UnaryHandler<M>
+  : M["methodKind"] extends "server_streaming"
+    ? ServerStreamHandler<M>
+    : M["methodKind"] extends "bidi_streaming"
+      ? BidiStreamHandler<M>
+      : never;
+
+/** Handlers of a service by method name; a missing one answers UNIMPLEMENTED. */
+export type Handlers<S extends DescService> = {
+  readonly [K in keyof S["method"]]?: HandlerOf<S["method"][K]>;
+};
+
+/** A service with its handlers, for the host to serve on every door. */
+export interface ServedService {
+  readonly descriptor: DescService;
+  readonly handlers: Readonly<Record<string, unknown>>;
+}
+
+/** Binds handlers to their service, checking their types. */
+export function serve<S extends DescService>(descriptor: S, handlers: Handlers<S>): ServedService {
+  return { descriptor, handlers };
+}
