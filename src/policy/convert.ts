@@ -1,0 +1,143 @@
+import { create, fromJson, type JsonObject, type JsonValue, type MessageInitShape } from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
+import {
+  Decision,
+  DecisionReason,
+  type Diagnostics,
+  DiagnosticsSchema,
+  Effect,
+  PolicyOutcome,
+} from "../../gen/gatehouse/policy/v1/decision_pb.ts";
+import type { Entity, EntityUid } from "../../gen/gatehouse/policy/v1/entity_pb.ts";
+import type { EvaluateRequest, EvaluateResponseSchema } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import { type FieldViolation, invalidArgument } from "../shared/service-error.ts";
+import type { Evaluation } from "./cedar/engine.ts";
+import type { PolicyExplanation } from "./cedar/explain.ts";
+import type { CedarJsonObject, EntityJson, EntityUid as Uid } from "./cedar/types.ts";
+import type { ExplainedDecision, Query } from "./domain/evaluate.ts";
+
+/** Limits of the contract (entity.proto), in bytes of UTF-8. A test holds them equal to its annotations. */
+export const maxTypeBytes = 256;
+export const maxIdBytes = 1_024;
+/** Limits of the contract (policy_service.proto). */
+export const maxEntities = 1_000;
+export const maxParents = 1_000;
+export const maxRevisionBytes = 128;
+
+const noContext: CedarJsonObject = {};
+const noEntities: readonly EntityJson[] = [];
+
+/** @throws ServiceError INVALID_ARGUMENT with every violation of the contract. */
+export function toQuery(request: EvaluateRequest): Query {
+  const violations: FieldViolation[] = [];
+  const principal = toUid(request.principal, "principal", violations);
+  const action = toUid(request.action, "action", violations);
+  const resource = toUid(request.resource, "resource", violations);
+  checkBytes(request.revision, 0, maxRevisionBytes, "revision", violations);
+  const entities = request.entities.length === 0 ? noEntities : toEntities(request.entities, "entities", violations);
+  if (violations.length > 0) throw invalidArgument(violations);
+  return { principal, action, resource, context: toJson(request.context), entities };
+}
+
+/** The plain uid of a message; its violations are added to the list. */
+export function toUid(uid: EntityUid | undefined, field: string, violations: FieldViolation[]): Uid {
+  if (uid === undefined) {
+    violations.push({ field, description: "is required" });
+    return { type: "", id: "" };
+  }
+  checkBytes(uid.type, 1, maxTypeBytes, `${field}.type`, violations);
+  checkBytes(uid.id, 1, maxIdBytes, `${field}.id`, violations);
+  return uid;
+}
+
+/** The plain entities of messages; their violations are added to the list. */
+export function toEntities(
+  entities: readonly Entity[],
+  field: string,
+  violations: FieldViolation[],
+): readonly EntityJson[] {
+  if (entities.length > maxEntities) {
+    violations.push({ field, description: `must have at most ${maxEntities} items` });
+    return noEntities;
+  }
+  return entities.map((entity, index) => {
+    const path = `${field}[${index}]`;
+    if (entity.parents.length > maxParents) {
+      violations.push({ field: `${path}.parents`, description: `must have at most ${maxParents} items` });
+    }
+    return {
+      uid: toUid(entity.uid, `${path}.uid`, violations),
+      attrs: toJson(entity.attrs),
+      parents: entity.parents.map((parent, n) => toUid(parent, `${path}.parents[${n}]`, violations)),
+      tags: toJson(entity.tags),
+    };
+  });
+}
+
+function toJson(struct: JsonObject | undefined): CedarJsonObject {
+  return struct ?? noContext;
+}
+
+/** Adds a violation unless the text is well-formed and its UTF-8 length is within bounds. */
+function checkBytes(text: string, min: number, max: number, field: string, violations: FieldViolation[]): void {
+  if (text.length < min) violations.push({ field, description: "must not be empty" });
+  // UTF-8 takes at most three bytes for each UTF-16 unit, so only long texts need to be measured.
+  else if (text.length * 3 > max && Buffer.byteLength(text) > max) {
+    violations.push({ field, description: `must be at most ${max} bytes of UTF-8` });
+  } else if (!text.isWellFormed()) {
+    violations.push({ field, description: "must be well-formed Unicode, without lone surrogates" });
+  }
+}
+
+/** Why a decision came out as it did, as told by the engine's evaluation. */
+export function toReason(evaluation: Evaluation): DecisionReason {
+  if (evaluation.decision === "ALLOW") return DecisionReason.PERMITTED;
+  if (evaluation.determining.length > 0) return DecisionReason.FORBIDDEN;
+  return evaluation.indeterminate ? DecisionReason.INDETERMINATE : DecisionReason.NO_MATCH;
+}
+
+/** The answer to `Evaluate`. */
+export function fromEvaluation(
+  evaluation: Evaluation,
+  revision: string,
+  decisionId: string,
+): MessageInitShape<typeof EvaluateResponseSchema> & { readonly $typeName?: never } {
+  return {
+    decision: evaluation.decision === "ALLOW" ? Decision.ALLOW : Decision.DENY,
+    determiningPolicies: evaluation.determining as string[],
+    errors: evaluation.errors as { policyId: string; message: string }[],
+    revision,
+    decisionId,
+    reason: toReason(evaluation),
+  };
+}
+
+const outcomes = {
+  satisfied: PolicyOutcome.SATISFIED,
+  "not satisfied": PolicyOutcome.NOT_SATISFIED,
+  error: PolicyOutcome.ERROR,
+} as const;
+
+/** Most candidates that diagnostics list (decision.proto). */
+const maxDiagnosed = 1_000;
+
+/** The diagnostics of an explained decision. */
+export function fromExplanation({ explanation, stepUps }: ExplainedDecision, policyCount: number): Diagnostics {
+  const notable = (policy: PolicyExplanation): number => (policy.result === "not satisfied" ? 1 : 0);
+  const policies = explanation.policies.toSorted((a, b) => notable(a) - notable(b)).slice(0, maxDiagnosed);
+  return create(DiagnosticsSchema, {
+    candidateCount: explanation.candidates,
+    policyCount,
+    policies: policies.map(({ policyId, effect, result, message, annotations }) => ({
+      policyId,
+      effect: effect === "permit" ? Effect.PERMIT : Effect.FORBID,
+      outcome: outcomes[result],
+      error: message ?? "",
+      annotations: { ...annotations },
+    })),
+    stepUpHints: stepUps.map(({ path, value }) => ({
+      attribute: path.join("."),
+      value: fromJson(ValueSchema, value as JsonValue),
+    })),
+  });
+}

@@ -1,0 +1,8 @@
+import type { Evaluation } from "../cedar/engine.ts";
+import type { Query } from "./evaluate.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+/** Is told of each decision, after it was made and without any influence on it: metrics, shadow, decision log. */
+export interface DecisionObserver {
+  decided(snapshot: Snapshot, query: Query, evaluation: Evaluation): void;
+}
