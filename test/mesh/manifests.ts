@@ -52,10 +52,10 @@ async function meshConfig(): Promise<string> {
   return await write("mesh.yaml", JSON.stringify(controlPlane.spec.meshConfig));
 }
 
-async function analyze(path: string): Promise<readonly { readonly code: string; readonly message: string }[]> {
+async function analyze(...paths: string[]): Promise<readonly { readonly code: string; readonly message: string }[]> {
   // Without --all-namespaces it looks at the namespace "default" alone, and finds all well.
   const where = ["--all-namespaces", "--use-kube=false", "--meshConfigFile", await meshConfig()];
-  const args = ["analyze", ...where, "--output", "json", path];
+  const args = ["analyze", ...where, "--output", "json", ...paths];
   const { stdout, stderr } = await runCommand(await ensureTool("istioctl"), args);
   assert.match(stdout, /^\s*\[/, stderr);
   return JSON.parse(stdout);
@@ -102,13 +102,17 @@ test("istioctl would notice a wrong type and a reference to what is not there", 
   assert.notDeepEqual(await analyze(dangling), []);
 });
 
-test("the control plane's settings are valid and render", async () => {
+test("the control plane's settings are valid, render, and go with all the rest", async () => {
   const path = join(k8s, "istio/control-plane.yaml");
   await tool("istioctl", ["validate", "-f", path]);
-  const manifest = await tool("istioctl", ["manifest", "generate", "-f", path]);
-  assert.match(manifest, /envoyExtAuthzGrpc:/);
-  assert.match(manifest, /meshId: gatehouse-mesh/);
-  assert.match(manifest, /statusOnError: "503"/);
+  const { code, stdout, stderr } = await runCommand(await ensureTool("istioctl"), ["manifest", "generate", "-f", path]);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /envoyExtAuthzGrpc:/);
+  assert.match(stdout, /meshId: gatehouse-mesh/);
+  assert.match(stdout, /statusOnError: "503"/);
+  const controlPlane = await write("control-plane.yaml", stdout);
+  const mesh = await Promise.all(["overlays/prod", "istio/protect"].map(render));
+  assert.deepEqual(await analyze(...mesh, controlPlane), []);
 });
 
 test("promtool accepts the rules, and the alerts fire as their tests say", async () => {
