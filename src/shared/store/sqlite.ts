@@ -49,13 +49,28 @@ export function transaction<T>(database: DatabaseSync, work: () => T): T {
 /** Primary result codes that say the file cannot serve now: BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN. */
 const unavailableCodes: ReadonlySet<number> = new Set([5, 6, 8, 10, 13, 14]);
 
-/** Makes UNAVAILABLE of an error that the file or its disk is to blame for; answers any other as it is. */
-export function fromSqliteError(error: unknown): unknown {
+/**
+ * Runs `work` on the database.
+ *
+ * @throws ServiceError UNAVAILABLE (reason STORE_UNAVAILABLE) when the file or its disk fails; any other error as it is.
+ */
+export function guarded<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw isUnavailable(error) ? unavailable(error) : error;
+  }
+}
+
+function isUnavailable(error: unknown): boolean {
   const code = (error as { errcode?: unknown } | undefined)?.errcode;
-  if (typeof code !== "number" || !unavailableCodes.has(code & 0xff)) return error;
+  return typeof code === "number" && unavailableCodes.has(code & 0xff);
+}
+
+function unavailable(cause: unknown): ServiceError {
   return new ServiceError("UNAVAILABLE", "The store cannot be used right now.", {
     reason: "STORE_UNAVAILABLE",
     retryAfterMs: 1_000,
-    cause: error,
+    cause,
   });
 }
