@@ -1,4 +1,4 @@
-import { ServiceError } from "../../shared/service-error.ts";
+import { callerLeft, signInOverloaded } from "../errors.ts";
 
 export interface WorkQueueOptions {
   /** Most tasks at once. */
@@ -28,12 +28,9 @@ export function createWorkQueue({ concurrency, maxQueued, expectedMs }: WorkQueu
   let running = 0;
   let averageMs = expectedMs;
 
-  function overloaded(): ServiceError {
-    const retryAfterMs = Math.ceil((averageMs * (waiting.size + 1)) / concurrency);
-    return new ServiceError("RESOURCE_EXHAUSTED", "Too many sign-ins at once.", {
-      reason: "SIGN_IN_OVERLOADED",
-      retryAfterMs,
-    });
+  /** Time until all who wait now have had their turn. */
+  function expectedWaitMs(): number {
+    return Math.ceil((averageMs * (waiting.size + 1)) / concurrency);
   }
 
   function turn(signal: AbortSignal | undefined): Promise<void> {
@@ -45,7 +42,7 @@ export function createWorkQueue({ concurrency, maxQueued, expectedMs }: WorkQueu
       };
       const leave = (): void => {
         waiting.delete(start);
-        reject(cancelled());
+        reject(callerLeft());
       };
       waiting.add(start);
       signal?.addEventListener("abort", leave, { once: true });
@@ -60,9 +57,9 @@ export function createWorkQueue({ concurrency, maxQueued, expectedMs }: WorkQueu
       return waiting.size;
     },
     async run(task, signal) {
-      if (signal?.aborted) throw cancelled();
+      if (signal?.aborted) throw callerLeft();
       if (running < concurrency) running += 1;
-      else if (waiting.size >= maxQueued) throw overloaded();
+      else if (waiting.size >= maxQueued) throw signInOverloaded(expectedWaitMs());
       // The place is handed over, so that nobody slips in between.
       else await turn(signal);
       const start = performance.now();
@@ -76,8 +73,4 @@ export function createWorkQueue({ concurrency, maxQueued, expectedMs }: WorkQueu
       }
     },
   };
-}
-
-function cancelled(): ServiceError {
-  return new ServiceError("CANCELLED", "The caller has left.", { reason: "CANCELLED" });
 }

@@ -1,5 +1,5 @@
 import type { Awaitable } from "../../../shared/awaitable.ts";
-import { ServiceError } from "../../../shared/service-error.ts";
+import { credentialNotSupported } from "../../errors.ts";
 import type { Attempt, Authentication, Credential, CredentialKind, Verifier } from "./credential.ts";
 
 /** The kinds of credentials that this server accepts, each with its verifier. */
@@ -17,12 +17,7 @@ export function createAuthenticator(verifiers: Verifiers): Authenticator {
   return (credential, attempt) => {
     // The key and the credential agree, which TypeScript cannot see across the union.
     const verify = verifiers[credential.kind] as Verifier<CredentialKind> | undefined;
-    if (verify === undefined) {
-      throw new ServiceError("UNIMPLEMENTED", "This server does not accept credentials of this kind.", {
-        reason: "CREDENTIAL_NOT_SUPPORTED",
-        metadata: { kind: credential.kind },
-      });
-    }
+    if (verify === undefined) throw credentialNotSupported(credential.kind);
     return verify(credential, attempt);
   };
 }

@@ -39,7 +39,7 @@ export interface Authentication {
 /**
  * Verifies credentials of one kind.
  *
- * @throws ServiceError UNAUTHENTICATED (refusal.ts) when the credential is not valid; RESOURCE_EXHAUSTED, UNAVAILABLE.
+ * @throws ServiceError UNAUTHENTICATED when the credential is not valid; RESOURCE_EXHAUSTED, UNAVAILABLE.
  */
 export type Verifier<K extends CredentialKind> = (
   credential: CredentialOf<K>,

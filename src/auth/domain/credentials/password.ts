@@ -1,7 +1,7 @@
 import { ServiceError } from "../../../shared/service-error.ts";
+import { notAuthenticated } from "../../errors.ts";
 import { type IdentityStore, principalOf, type User } from "../identities.ts";
 import type { Passwords } from "../passwords.ts";
-import { notAuthenticated } from "../refusal.ts";
 import type { Sessions } from "../sessions.ts";
 import { foldUserName } from "../user-name.ts";
 import type { Verifier } from "./credential.ts";

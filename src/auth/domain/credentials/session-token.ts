@@ -1,6 +1,6 @@
 import { chain } from "../../../shared/awaitable.ts";
+import { notAuthenticated } from "../../errors.ts";
 import { type IdentityStore, principalOf } from "../identities.ts";
-import { notAuthenticated } from "../refusal.ts";
 import type { Sessions } from "../sessions.ts";
 import type { Verifier } from "./credential.ts";
 
