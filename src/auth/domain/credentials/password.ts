@@ -41,7 +41,6 @@ export function createPasswordVerifier(options: PasswordVerifierOptions): Verifi
       amr: session.amr,
       session,
       sessionToken: token,
-      expireTime: session.expireTime,
     };
   };
 }
