@@ -31,9 +31,11 @@ function evaluate(expressions: readonly string[]): { ours: Outcome[]; official: 
     });
     const { decision, determining, errors } = engine.evaluate(REQUEST);
     const answer: Answer = { decision, reasons: determining, errors: errors.map((error) => error.policyId) };
-    batch.forEach((_, at) => ours.push(outcomeOf(`p${at}`, answer)));
     const officialAnswer = askOnce(texts, REQUEST);
-    batch.forEach((_, at) => official.push(outcomeOf(`p${at}`, officialAnswer)));
+    for (const id of Object.keys(staticPolicies)) {
+      ours.push(outcomeOf(id, answer));
+      official.push(outcomeOf(id, officialAnswer));
+    }
   }
   return { ours, official };
 }
