@@ -276,21 +276,24 @@ const conditions = fc
 const effect = fc.constantFrom("permit", "permit", "forbid");
 
 const actionScope = fc.oneof(
-  fc.constant("action"),
-  actionUid.map(({ id }) => `action == Action::"${id}"`),
-  actionUid.map(({ id }) => `action in Action::"${id}"`),
-  fc
-    .array(actionUid, { maxLength: 3 })
-    .map((all) => `action in [${all.map(({ id }) => `Action::"${id}"`).join(", ")}]`),
+  { weight: 6, arbitrary: fc.constant("action") },
+  { weight: 2, arbitrary: actionUid.map(({ id }) => `action == Action::"${id}"`) },
+  { weight: 2, arbitrary: actionUid.map(({ id }) => `action in Action::"${id}"`) },
+  {
+    weight: 3,
+    arbitrary: fc
+      .array(actionUid, { maxLength: 3, size: "max" })
+      .map((all) => `action in [${all.map(({ id }) => `Action::"${id}"`).join(", ")}]`),
+  },
 );
 
 function entityScope(variable: "principal" | "resource", target: fc.Arbitrary<string>): fc.Arbitrary<string> {
   return fc.oneof(
-    fc.constant(variable as string),
-    target.map((text) => `${variable} == ${text}`),
-    target.map((text) => `${variable} in ${text}`),
-    typeName.map((type) => `${variable} is ${type}`),
-    fc.tuple(typeName, target).map(([type, text]) => `${variable} is ${type} in ${text}`),
+    { weight: 9, arbitrary: fc.constant<string>(variable) },
+    { weight: 2, arbitrary: target.map((text) => `${variable} == ${text}`) },
+    { weight: 4, arbitrary: target.map((text) => `${variable} in ${text}`) },
+    { weight: 2, arbitrary: typeName.map((type) => `${variable} is ${type}`) },
+    { weight: 2, arbitrary: fc.tuple(typeName, target).map(([type, text]) => `${variable} is ${type} in ${text}`) },
   );
 }
 
@@ -304,9 +307,9 @@ const template = policy(fc.constant("?principal"), fc.constant("?resource")).fil
 
 const policies: fc.Arbitrary<PolicyTexts> = fc
   .record({
-    statics: fc.array(policy(entityText, entityText), { maxLength: 6 }),
+    statics: fc.array(policy(entityText, entityText), { minLength: 2, maxLength: 10, size: "max" }),
     templates: fc.array(template, { maxLength: 2 }),
-    links: fc.array(fc.record({ template: fc.nat(), principal: anyUid, resource: anyUid }), { maxLength: 3 }),
+    links: fc.array(fc.record({ template: fc.nat(), principal: anyUid, resource: anyUid }), { maxLength: 4 }),
   })
   .map(({ statics, templates, links }) => ({
     staticPolicies: Object.fromEntries(statics.map((text, at) => [`policy${at}`, text])),
@@ -324,8 +327,8 @@ const policies: fc.Arbitrary<PolicyTexts> = fc
 /** Entities in an order in which each has parents only among the earlier ones, so that there is no cycle. */
 const entities: fc.Arbitrary<EntityJson[]> = fc
   .tuple(
-    fc.uniqueArray(uid, { maxLength: 9, selector: ({ type, id }) => `${type} ${id}` }),
-    fc.uniqueArray(actionUid, { maxLength: 3, selector: ({ id }) => id }),
+    fc.uniqueArray(uid, { maxLength: 9, size: "max", selector: ({ type, id }) => `${type} ${id}` }),
+    fc.uniqueArray(actionUid, { maxLength: 3, size: "max", selector: ({ id }) => id }),
   )
   .chain(([others, actions]) => {
     const all = [...others, ...actions];
