@@ -28,6 +28,7 @@ async function main(): Promise<void> {
   const ports = readConfig(fields, process.env);
   const env = {
     GATEHOUSE_PROFILE: "demo",
+    LOG_FORMAT: "pretty",
     POLICY_DIR: "policies/documents",
     POLICY_ADDRESS: `127.0.0.1:${ports.policyGrpcPort}`,
     ...process.env,

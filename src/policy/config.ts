@@ -6,6 +6,7 @@ import { boolean, host, port, text } from "../shared/config/parsers.ts";
 export interface PolicyConfig extends HostSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
+  readonly httpHost: string;
   readonly httpPort: number;
   readonly policyDir: string;
   readonly skipFailingForbids: boolean;
@@ -15,7 +16,7 @@ export interface PolicyConfig extends HostSettings {
 export const policyFields: ConfigFields<PolicyConfig> = {
   grpcHost: {
     env: "POLICY_GRPC_HOST",
-    doc: "Address that both ports listen on. `0.0.0.0` in a pod.",
+    doc: "Address of the gRPC port. `0.0.0.0` to be reached from other machines.",
     schema: host,
     fallback: "127.0.0.1",
   },
@@ -24,6 +25,12 @@ export const policyFields: ConfigFields<PolicyConfig> = {
     doc: "gRPC port: PolicyService, health and reflection.",
     schema: port,
     fallback: "50052",
+  },
+  httpHost: {
+    env: "POLICY_HTTP_HOST",
+    doc: "Address of the HTTP edge. `0.0.0.0` to be reached from other machines.",
+    schema: host,
+    fallback: "127.0.0.1",
   },
   httpPort: {
     env: "POLICY_HTTP_PORT",

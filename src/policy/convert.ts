@@ -1,4 +1,4 @@
-import { create, fromJson, type JsonObject, type JsonValue, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, fromJson, type JsonValue, type MessageInitShape } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import {
   Decision,
@@ -10,7 +10,7 @@ import {
 } from "../../gen/gatehouse/policy/v1/decision_pb.ts";
 import type { Entity, EntityUid } from "../../gen/gatehouse/policy/v1/entity_pb.ts";
 import type { EvaluateRequest, EvaluateResponseSchema } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
-import { type FieldViolation, invalidArgument } from "../shared/service-error.ts";
+import type { FieldViolation } from "../shared/service-error.ts";
 import type { Evaluation } from "./cedar/engine.ts";
 import type { PolicyExplanation } from "./cedar/explain.ts";
 import type { CedarJsonObject, EntityJson, EntityUid as Uid } from "./cedar/types.ts";
@@ -24,58 +24,59 @@ export const maxEntities = 1_000;
 export const maxParents = 1_000;
 export const maxRevisionBytes = 128;
 
-const noContext: CedarJsonObject = {};
+const noUid: Uid = { type: "", id: "" };
+const noAttributes: CedarJsonObject = {};
 const noEntities: readonly EntityJson[] = [];
 
-/** @throws ServiceError INVALID_ARGUMENT with every violation of the contract. */
-export function toQuery(request: EvaluateRequest): Query {
+/** What is wrong with a request by the limits of its contract; a test holds it equal to the annotations. */
+export function findViolations(request: EvaluateRequest): readonly FieldViolation[] {
   const violations: FieldViolation[] = [];
-  const principal = toUid(request.principal, "principal", violations);
-  const action = toUid(request.action, "action", violations);
-  const resource = toUid(request.resource, "resource", violations);
+  checkUid(request.principal, "principal", violations);
+  checkUid(request.action, "action", violations);
+  checkUid(request.resource, "resource", violations);
   checkBytes(request.revision, 0, maxRevisionBytes, "revision", violations);
-  const entities = request.entities.length === 0 ? noEntities : toEntities(request.entities, "entities", violations);
-  if (violations.length > 0) throw invalidArgument(violations);
-  return { principal, action, resource, context: toJson(request.context), entities };
+  if (request.entities.length > 0) checkEntities(request.entities, violations);
+  return violations;
 }
 
-/** The plain uid of a message; its violations are added to the list. */
-export function toUid(uid: EntityUid | undefined, field: string, violations: FieldViolation[]): Uid {
+/** A request without violations as a query. */
+export function toQuery(request: EvaluateRequest): Query {
+  return {
+    principal: request.principal ?? noUid,
+    action: request.action ?? noUid,
+    resource: request.resource ?? noUid,
+    context: request.context ?? noAttributes,
+    entities: request.entities.length === 0 ? noEntities : request.entities.map(toEntity),
+  };
+}
+
+function toEntity({ uid, attrs, parents, tags }: Entity): EntityJson {
+  return { uid: uid ?? noUid, attrs: attrs ?? noAttributes, parents, tags: tags ?? noAttributes };
+}
+
+function checkUid(uid: EntityUid | undefined, field: string, violations: FieldViolation[]): void {
   if (uid === undefined) {
     violations.push({ field, description: "is required" });
-    return { type: "", id: "" };
+    return;
   }
   checkBytes(uid.type, 1, maxTypeBytes, `${field}.type`, violations);
   checkBytes(uid.id, 1, maxIdBytes, `${field}.id`, violations);
-  return uid;
 }
 
-/** The plain entities of messages; their violations are added to the list. */
-export function toEntities(
-  entities: readonly Entity[],
-  field: string,
-  violations: FieldViolation[],
-): readonly EntityJson[] {
+function checkEntities(entities: readonly Entity[], violations: FieldViolation[]): void {
   if (entities.length > maxEntities) {
-    violations.push({ field, description: `must have at most ${maxEntities} items` });
-    return noEntities;
+    violations.push({ field: "entities", description: `must have at most ${maxEntities} items` });
+    return;
   }
-  return entities.map((entity, index) => {
-    const path = `${field}[${index}]`;
-    if (entity.parents.length > maxParents) {
+  for (const [index, { uid, parents }] of entities.entries()) {
+    const path = `entities[${index}]`;
+    checkUid(uid, `${path}.uid`, violations);
+    if (parents.length > maxParents) {
       violations.push({ field: `${path}.parents`, description: `must have at most ${maxParents} items` });
+      continue;
     }
-    return {
-      uid: toUid(entity.uid, `${path}.uid`, violations),
-      attrs: toJson(entity.attrs),
-      parents: entity.parents.map((parent, n) => toUid(parent, `${path}.parents[${n}]`, violations)),
-      tags: toJson(entity.tags),
-    };
-  });
-}
-
-function toJson(struct: JsonObject | undefined): CedarJsonObject {
-  return struct ?? noContext;
+    for (const [n, parent] of parents.entries()) checkUid(parent, `${path}.parents[${n}]`, violations);
+  }
 }
 
 /** Adds a violation unless the text is well-formed and its UTF-8 length is within bounds. */

@@ -66,7 +66,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
     registry,
     calls(method) {
       let metrics = methods.get(method);
-      if (metrics === undefined) methods.set(method, (metrics = new CallMetrics(method)));
+      if (metrics === undefined) {
+        metrics = new CallMetrics(method);
+        methods.set(method, metrics);
+      }
       return metrics;
     },
     connectionOpened: () => connections.inc(),
