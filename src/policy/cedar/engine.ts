@@ -244,9 +244,12 @@ class CedarEngine implements Engine {
       out.forbidden = true;
       out.determining.push(policy.index);
     } catch (error) {
-      if (!(error instanceof EvaluationFailure)) return fault(out, policy.index, error);
-      out.errors.push({ policyIndex: policy.index, message: error.message });
-      if (this.#strictForbid && policy.effect === "forbid") out.indeterminate = true;
+      if (error instanceof EvaluationFailure) {
+        out.errors.push({ policyIndex: policy.index, message: error.message });
+        if (this.#strictForbid && policy.effect === "forbid") out.indeterminate = true;
+      } else {
+        fault(out, policy.index, error);
+      }
     }
   }
 }
