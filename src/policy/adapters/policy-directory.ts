@@ -1,3 +1,6 @@
+import { createEntityStore, type EntityStore } from "../cedar/entity-store.ts";
+import { EntityError, PolicyCompileError, ValueError } from "../cedar/errors.ts";
+import { type CompiledPolicySet, createPolicySet } from "../cedar/policy-set.ts";
 import type { EntityJson, PolicySetJson, TemplateLinkJson } from "../cedar/types.ts";
 import type { CedarControl } from "../control/cedar-control.ts";
 import { type Diagnostic, diagnosticAt, hasErrors, PolicySourceError, SourceText } from "../control/diagnostics.ts";
@@ -15,6 +18,8 @@ export type PolicyDirectory = {
   readonly schema: ParsedSchema | undefined;
   /** In explicit form; those of the schema's actions included. */
   readonly entities: readonly NormalizedEntity[];
+  /** What the evaluator makes of the policies and of the entities. */
+  readonly compiled: { readonly policySet: CompiledPolicySet; readonly entities: EntityStore };
   /** Findings that refuse nothing. */
   readonly warnings: readonly Diagnostic[];
   /** SHA-256 of the content, in hex. */
@@ -23,7 +28,7 @@ export type PolicyDirectory = {
 
 /**
  * Loads a directory: policies in the order of their file names, with a schema validated strictly, entities checked
- * against it and made explicit.
+ * against it and made explicit, and both compiled.
  *
  * @throws PolicySourceError with every finding, when any is an error
  * @throws PolicyDirectoryError when the directory cannot be read
@@ -44,13 +49,16 @@ export async function parsePolicyFiles(files: PolicyFiles, control: CedarControl
   const schema = await collect(findings, async () => files.schema && (await control.parseSchema(files.schema)));
   findings.push(...(schema?.warnings ?? []));
   if (policies && schema) findings.push(...(await control.validate(policies, schema)));
-  const entities = files.entities.flatMap((file) => readEntities(file, schema, findings));
-  if (!policies || hasErrors(findings)) throw new PolicySourceError(findings);
+  const listed = files.entities.flatMap((file) => readEntities(file, schema, findings));
+  const entities = schema ? withActions(listed, schema) : listed;
+  const compiled = policies && !hasErrors(findings) ? compile(policies, entities, findings) : undefined;
+  if (!policies || !compiled) throw new PolicySourceError(findings);
   return {
     policySet: policies.policySet,
     policies,
     schema,
-    entities: schema ? withActions(entities, schema) : entities,
+    entities,
+    compiled,
     warnings: findings,
     contentHash: files.contentHash,
   };
@@ -63,6 +71,28 @@ async function collect<T>(findings: Diagnostic[], step: () => Promise<T>): Promi
   } catch (error) {
     if (!(error instanceof PolicySourceError)) throw error;
     findings.push(...error.diagnostics);
+    return undefined;
+  }
+}
+
+/** Compiles what is valid Cedar; what the evaluator refuses (too deep, too large, a cycle) is a finding, too. */
+function compile(
+  policies: ParsedPolicies,
+  entities: readonly NormalizedEntity[],
+  findings: Diagnostic[],
+): PolicyDirectory["compiled"] | undefined {
+  try {
+    return { policySet: createPolicySet(policies.policySet), entities: createEntityStore(entities) };
+  } catch (error) {
+    if (error instanceof PolicyCompileError) {
+      const { policyId, reason } = error;
+      const place = policies.policies.find(({ id }) => id === policyId)?.place;
+      findings.push(diagnosticAt(place, { severity: "error", message: reason, policyId }));
+    } else if (error instanceof EntityError || error instanceof ValueError) {
+      findings.push({ severity: "error", message: error.message });
+    } else {
+      throw error;
+    }
     return undefined;
   }
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { ExpressionJson, PolicyJson } from "../cedar/types.ts";
 import { createCedarControl } from "./cedar-control.ts";
 import { PolicySourceError } from "./diagnostics.ts";
 import { CedarWasmError, createWasmClient } from "./wasm-client.ts";
@@ -41,6 +42,14 @@ test("deep input of every shape is refused before it reaches the parser, or pars
   await control.close();
 });
 
+/** A policy in JSON, `!` upon `!`. */
+function nestedPolicy(depth: number): PolicyJson {
+  let body: ExpressionJson = { Value: true };
+  for (let level = 0; level < depth; level++) body = { "!": { arg: body } };
+  const all = { op: "All" } as const;
+  return { effect: "permit", principal: all, action: all, resource: all, conditions: [{ kind: "when", body }] };
+}
+
 test("thousands of inputs at fault leave the control plane alive", async () => {
   const control = createCedarControl();
   const schema = await control.parseSchema("entity User; action view appliesTo { principal: User, resource: User };");
@@ -49,8 +58,11 @@ test("thousands of inputs at fault leave the control plane alive", async () => {
     control.parsePolicies(policy("(".repeat(130 + n))),
     control.parsePolicies(`permit(principal ${n}`),
     control.parseSchema(`{"": ${"[".repeat(200 + n)}`),
-    control.parseSchema(`entity User = { a: ${"Set<".repeat(n + 1)}Lng };`),
+    control.parseSchema(`entity User = { a: ${"Set<".repeat(n + 1)}Lng${">".repeat(n + 1)} };`),
+    control.validate({ staticPolicies: { a: nestedPolicy(100 + n) } }, schema),
+    control.validate({ staticPolicies: { a: { ...nestedPolicy(1), annotations: { why: "\ud800" } } } }, schema),
     control.format(`permit( ${n} \udfff`),
+    // The validator answers with findings, and no exception.
     control.validate({ staticPolicies: { a: { effect: n } as never } }, schema).then((found) => {
       assert.ok(found.length > 0);
       throw new PolicySourceError(found);

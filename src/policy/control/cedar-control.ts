@@ -17,6 +17,7 @@ import {
   type ParsedPolicies,
   type ParsedPolicy,
   type PolicyNaming,
+  provisionalId,
   type SourceFile,
   type SourceStatement,
   splitSources,
@@ -95,7 +96,8 @@ async function parsePolicies(
     const { place, template } = statement;
     const answer = parsed[position]!;
     if ("errors" in answer) {
-      diagnostics.push(...answer.errors.flatMap((error) => fromDetailedError(error, "error", place, undefined)));
+      const id = provisionalId(statement, naming, position);
+      diagnostics.push(...answer.errors.flatMap((error) => fromDetailedError(error, "error", place, id)));
     } else {
       const id = nameStatement(statement, answer.json, naming, position);
       policies.push({ id, json: answer.json, template, place });

@@ -40,3 +40,13 @@ test("a literal beyond 64 bits is refused at its place, a minus in front of -2^6
   await control.close();
   assert.deepEqual(policies[0]!.json.conditions?.[0]?.body, { "==": { left: { Value: MIN }, right: { Value: 1 } } });
 });
+
+test("an attribute named __proto__ stays one beside a large Long", async () => {
+  const control = createCedarControl();
+  const { policies } = await control.parsePolicies(
+    'permit(principal, action, resource) when { {"__proto__": 9007199254740993} == context };',
+  );
+  await control.close();
+  const { left } = policies[0]!.json.conditions![0]!.body["=="] as { left: { Record: object } };
+  assert.deepEqual(Object.entries(left.Record), [["__proto__", { Value: 9007199254740993n }]]);
+});

@@ -48,8 +48,8 @@ test("tokens cover the text: what lies between them is whitespace and comments",
   );
 });
 
-test("a megabyte of an unclosed string or comment is lexed in linear time", () => {
-  const long = "\\a".repeat(500_000);
+test("ten megabytes of an unclosed string or comment is lexed in linear time", () => {
+  const long = "\\a".repeat(5_000_000);
   assert.equal(tokenize(`"${long}`).length, 1);
   assert.equal(tokenize(`//${long}`).length, 0);
   assert.equal(tokenize("/".repeat(1_000_001)).length, 0);

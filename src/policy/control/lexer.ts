@@ -13,19 +13,28 @@ export type Token = { readonly kind: TokenKind; readonly text: string; readonly 
 export type Statement = { readonly start: number; readonly end: number; readonly tokens: readonly Token[] };
 
 const TOKEN =
-  /\s+|\/\/[^\n\r]*|(?<identifier>[A-Za-z_][A-Za-z0-9_]*)|(?<integer>[0-9]+)|(?<string>"(?:[^"\\]|\\[\s\S])*(?:"|$))|(?<punctuation>&&|\|\||==|!=|<=|>=|::|[\s\S])/uy;
+  /\s+|\/\/[^\n\r]*|(?<identifier>[A-Za-z_][A-Za-z0-9_]*)|(?<integer>[0-9]+)|(?<punctuation>&&|\|\||==|!=|<=|>=|::|[\s\S])/uy;
 
 /** Splits Cedar text into tokens, in time linear in its length. */
 export function tokenize(text: string): Token[] {
   const tokens: Token[] = [];
   TOKEN.lastIndex = 0;
   for (let match = TOKEN.exec(text); match !== null; match = TOKEN.exec(text)) {
-    const { identifier, integer, string } = match.groups!;
-    const kind = identifier ? "identifier" : integer ? "integer" : string ? "string" : "punctuation";
-    if (kind === "punctuation" && match.groups!.punctuation === undefined) continue;
-    tokens.push({ kind, text: match[0], start: match.index, end: TOKEN.lastIndex });
+    const { identifier, integer, punctuation } = match.groups!;
+    const start = match.index;
+    if (punctuation === '"') TOKEN.lastIndex = findStringEnd(text, start);
+    else if (!identifier && !integer && !punctuation) continue;
+    const kind = identifier ? "identifier" : integer ? "integer" : punctuation === '"' ? "string" : "punctuation";
+    tokens.push({ kind, text: text.slice(start, TOKEN.lastIndex), start, end: TOKEN.lastIndex });
   }
   return tokens;
+}
+
+/** Where a string ends; by hand, since on megabytes of it a regular expression exhausts its stack. */
+function findStringEnd(text: string, start: number): number {
+  let end = start + 1;
+  while (end < text.length && text[end] !== '"') end += text[end] === "\\" ? 2 : 1;
+  return Math.min(end + 1, text.length);
 }
 
 /**

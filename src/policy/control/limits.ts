@@ -36,23 +36,35 @@ const BUDGET = 450;
 /** The depth that an open bracket has reached; operators of one chain add up, those of sibling operands do not. */
 type Group = { cost: number; ifs: number; ors: number; ands: number; operators: number };
 
+/** What nests, in a kind of text. */
+export type Brackets = { readonly open: ReadonlySet<string>; readonly close: ReadonlySet<string> };
+
+const POLICY_BRACKETS: Brackets = { open: new Set("([{"), close: new Set(")]}") };
+
+/** In a schema, types nest by `Set<…>`, too. */
+export const SCHEMA_BRACKETS: Brackets = { open: new Set("([{<"), close: new Set(")]}>") };
+
 const OPERATORS: ReadonlySet<string> = new Set(["+", "-", "*", "!", "."]);
 
 /**
  * Finds where tokens nest deeper than the official parser can bear, counting brackets and chains of operators by
  * precedence. Answers undefined when they do not.
  */
-export function findTooDeep(tokens: readonly Token[], nesting: number): LimitBreach | undefined {
+export function findTooDeep(
+  tokens: readonly Token[],
+  nesting: number,
+  brackets: Brackets = POLICY_BRACKETS,
+): LimitBreach | undefined {
   const open: Group[] = [{ cost: 0, ifs: 0, ors: 0, ands: 0, operators: 0 }];
   for (const token of tokens) {
     const group = open.at(-1)!;
     const { text } = token;
-    if (text === "(" || text === "[" || text === "{") {
+    if (brackets.open.has(text)) {
       open.push({ cost: total(group) + COST.bracket, ifs: 0, ors: 0, ands: 0, operators: 0 });
       if (open.length - 1 > nesting) return { message: `nested more than ${nesting} brackets deep`, ...token };
       // A bracket that applies to what precedes it (`x["a"]`, `x.f(…)`) lengthens that chain by one.
       if (text !== "{") group.operators++;
-    } else if (text === ")" || text === "]" || text === "}") {
+    } else if (brackets.close.has(text)) {
       if (open.length > 1) open.pop();
     } else if (text === "," || text === ";") {
       Object.assign(group, { ifs: 0, ors: 0, ands: 0, operators: 0 });

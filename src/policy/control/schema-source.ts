@@ -3,7 +3,7 @@ import { ExactJsonError, parseExactJson } from "../domain/exact-json.ts";
 import { type CedarSchema, compileSchema } from "../domain/schema.ts";
 import { type Diagnostic, diagnosticAt, fromDetailedError, PolicySourceError, SourceText } from "./diagnostics.ts";
 import { tokenize } from "./lexer.ts";
-import { type ControlLimits, findIllFormed, findTooDeep } from "./limits.ts";
+import { type ControlLimits, findIllFormed, findTooDeep, SCHEMA_BRACKETS } from "./limits.ts";
 import type { SourceFile } from "./sources.ts";
 import type { WasmClient } from "./wasm-client.ts";
 
@@ -52,7 +52,7 @@ function precheck(source: SourceText, limits: ControlLimits): void {
   const breach =
     bytes > limits.schemaBytes
       ? { message: `the schema is ${bytes} bytes long; at most ${limits.schemaBytes} are read`, start: 0, end: 0 }
-      : (findIllFormed(text) ?? findTooDeep(tokenize(text), limits.nesting));
+      : (findIllFormed(text) ?? findTooDeep(tokenize(text), limits.nesting, SCHEMA_BRACKETS));
   if (breach)
     throw new PolicySourceError([diagnosticAt({ source, ...breach }, { severity: "error", message: breach.message })]);
 }

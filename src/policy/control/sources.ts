@@ -51,8 +51,9 @@ export function splitSources(
   const statements: SourceStatement[] = [];
   for (const { name, text } of files) {
     const source = new SourceText(name, text);
-    const refuse = ({ message, start, end }: LimitBreach): void => {
-      diagnostics.push(diagnosticAt({ source, start, end }, { severity: "error", message }));
+    const refuse = ({ message, start, end }: LimitBreach, policyId?: string): void => {
+      const fields = { severity: "error", message } as const;
+      diagnostics.push(diagnosticAt({ source, start, end }, policyId === undefined ? fields : { ...fields, policyId }));
     };
     const illFormed = findIllFormed(text);
     if (illFormed) {
@@ -61,7 +62,7 @@ export function splitSources(
     }
     for (const [index, statement] of splitStatements(tokenize(text)).entries()) {
       const breach = findBreach(statement, text, limits);
-      if (breach) refuse(breach);
+      if (breach) refuse(breach, writtenId(statement) ?? `${name}#${index}`);
       else statements.push(toSource(source, statement, index));
     }
   }
@@ -102,6 +103,18 @@ export function nameStatement(
   if (naming === "position") return `policy${position}`;
   const { annotations } = json as { annotations?: { id?: string | null } };
   return annotations?.id || `${place.source.name}#${index}`;
+}
+
+/** The id that a statement would have, were it to parse: what its findings go by. */
+export function provisionalId(statement: SourceStatement, naming: PolicyNaming, position: number): string {
+  if (naming === "position") return `policy${position}`;
+  return writtenId(statement) ?? `${statement.place.source.name}#${statement.index}`;
+}
+
+function writtenId({ tokens }: { readonly tokens: readonly Token[] }): string | undefined {
+  const at = tokens.findIndex(({ text }, index) => text === "@" && tokens[index + 1]?.text === "id");
+  const value = at < 0 ? undefined : tokens[at + 3];
+  return value?.kind === "string" && value.text.length > 2 ? value.text.slice(1, -1) : undefined;
 }
 
 /** Puts parsed policies and links together. Ids key objects without a prototype, so any id is only a key. */

@@ -1,6 +1,6 @@
 import type { PolicySet, ValidationError } from "@cedar-policy/cedar-wasm/nodejs";
 import type { PolicyJson, PolicySetJson } from "../cedar/types.ts";
-import { type Diagnostic, fromDetailedError, type Place, type Severity } from "./diagnostics.ts";
+import { type Diagnostic, fromDetailedError, type Place, PolicySourceError, type Severity } from "./diagnostics.ts";
 import type { ParsedSchema } from "./schema-source.ts";
 import type { ParsedPolicies } from "./sources.ts";
 import type { WasmClient } from "./wasm-client.ts";
@@ -21,7 +21,7 @@ export async function validatePolicies(
   const places = new Map("policies" in policies ? policies.policies.map(({ id, place }) => [id, place]) : []);
   const toItem = ([id, json]: [string, PolicyJson]): Item => {
     const place = places.get(id);
-    return { id, place, policy: place ? place.source.text.slice(place.start, place.end) : withoutBigInts(json) };
+    return { id, place, policy: place ? place.source.text.slice(place.start, place.end) : prepareJson(id, json) };
   };
   const statics = Object.entries(policySet.staticPolicies ?? {}).map(toItem);
   const templates = Object.entries(policySet.templates ?? {}).map(toItem);
@@ -75,9 +75,27 @@ async function validateChunk(
   ];
 }
 
-/** The wasm build takes no bigint; which Long it is makes no difference to a type. */
-function withoutBigInts(json: PolicyJson): PolicyJson {
-  const replace = (_key: string, value: unknown): unknown =>
-    typeof value === "bigint" ? Number.MAX_SAFE_INTEGER : value;
-  return JSON.parse(JSON.stringify(json, replace));
+/** Levels that the official implementation reads of a policy in JSON. */
+const MAX_JSON_DEPTH = 110;
+
+/**
+ * Makes a policy in JSON ready: the wasm build takes no bigint, and which Long it is makes no difference to a type.
+ *
+ * @throws PolicySourceError for what would exhaust it, or not be carried to it unchanged
+ */
+function prepareJson(policyId: string, json: PolicyJson): PolicyJson {
+  const refuse = (message: string): never => {
+    throw new PolicySourceError([{ severity: "error", message, policyId }]);
+  };
+  const prepare = (value: unknown, depth: number): unknown => {
+    if (depth > MAX_JSON_DEPTH) return refuse(`nested more than ${MAX_JSON_DEPTH} levels deep in JSON`);
+    if (typeof value === "bigint") return Number.MAX_SAFE_INTEGER;
+    if (typeof value === "string" && !value.isWellFormed()) return refuse("a lone surrogate is not valid Unicode text");
+    if (Array.isArray(value)) return value.map((element) => prepare(element, depth + 1));
+    if (typeof value !== "object" || value === null) return value;
+    return Object.fromEntries(
+      Object.entries(value).map(([key, inner]) => [prepare(key, depth), prepare(inner, depth + 1)]),
+    );
+  };
+  return prepare(json, 0) as PolicyJson;
 }

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { checkParseContext, checkParseEntities } from "@cedar-policy/cedar-wasm/nodejs";
+import { checkParseContext, checkParseEntities, schemaToJsonWithResolvedTypes } from "@cedar-policy/cedar-wasm/nodejs";
+import fc from "fast-check";
 import type { CedarJson, CedarJsonObject, EntityJson, EntityUid } from "../cedar/types.ts";
 import { createCedarControl } from "../control/cedar-control.ts";
 import { actionEntities, normalizeEntities } from "./entity-normalizer.ts";
 import { parseExactJson } from "./exact-json.ts";
 import { createRequestValidator } from "./request-validator.ts";
+import { type CedarSchema, compileSchema, type SchemaJson } from "./schema.ts";
 
 const SCHEMA = `
 type Device = { os: String, owner?: User, ports?: Set<Long> };
@@ -134,6 +136,68 @@ test("a schema's actions become entities in their groups", () => {
   assert.deepEqual(find("Shop::Action", "buy")?.parents, [uid("Shop::Action", "any")]);
   assert.equal(entities.length, 5);
 });
+
+test("any value of any declared type is judged as the official implementation judges it", () => {
+  const types = [
+    "Bool",
+    "Long",
+    "String",
+    "ipaddr",
+    "decimal",
+    "User",
+    "Color",
+    "Set<Long>",
+    "Set<User>",
+    "Set<ipaddr>",
+    "Set<Set<Bool>>",
+    "{ a: Long, b?: User }",
+    "{ type: String, id: String }",
+    "Set<{ a?: ipaddr }>",
+    "{}",
+  ];
+  const { value } = fc.letrec<{ value: CedarJson }>((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 3 },
+      fc.constantFrom<CedarJson>(true, 0, -7, "", "10.0.0.1", "1.5", null, {}, []),
+      fc.constantFrom<CedarJson>(
+        uid("User") as never,
+        { __entity: uid("User") } as never,
+        uid("Color", "red") as never,
+        uid("Color") as never,
+      ),
+      fc.constantFrom<CedarJson>(
+        { fn: "ip", arg: "::1" },
+        { __extn: { fn: "decimal", arg: "1.0" } },
+        { a: 1 },
+        { a: 1, b: uid("User") as never },
+      ),
+      fc.array(tie("value"), { maxLength: 3 }),
+      fc.dictionary(fc.constantFrom("a", "b", "type", "id"), tie("value"), { maxKeys: 3 }),
+    ),
+  }));
+  const text = (type: string): string => `entity User { x?: ${type} }; entity Color enum ["red"];`;
+  const schemas = new Map(types.map((type) => [type, compileOfficially(text(type))]));
+  let accepted = 0;
+  fc.assert(
+    fc.property(fc.constantFrom(...types), value, (type, x) => {
+      const entity = user({ x }) as EntityJson;
+      const official = checkParseEntities({ entities: [entity as never], schema: text(type) });
+      const { entities, faults } = normalizeEntities([entity], schemas.get(type));
+      // What an extension's constructor makes of a string is for the evaluator to say.
+      const judged = faults.length === 0 && checkParseEntities({ entities: [entities[0] as never] }).type === "success";
+      assert.equal(judged, official.type === "success", JSON.stringify([type, entity, official, faults]));
+      if (judged) accepted++;
+    }),
+    { seed: 11, numRuns: 3_000 },
+  );
+  assert.ok(accepted > 150, `only ${accepted} were accepted: the values are too wild to tell anything`);
+});
+
+function compileOfficially(text: string): CedarSchema {
+  const answer = schemaToJsonWithResolvedTypes(text);
+  assert.equal(answer.type, "success");
+  return compileSchema((answer as { json: SchemaJson }).json);
+}
 
 const view = (context: object, principal = uid("User"), resource = uid("Org"), action = uid("Action", "view")) => ({
   principal,

@@ -84,3 +84,9 @@ test("a key named __proto__ is a key", () => {
   assert.deepEqual(Object.keys(parsed), ["__proto__"]);
   assert.equal(parsed.admin, undefined);
 });
+
+test("strings of many megabytes are read", () => {
+  const long = "\\n".repeat(10_000_000);
+  assert.equal(parseExactJson(`"${long}"`), "\n".repeat(10_000_000));
+  assert.throws(() => parseExactJson(`"${long}`), /does not end/);
+});
