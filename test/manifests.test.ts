@@ -199,7 +199,7 @@ test("protected workloads are checked by the provider that the mesh has, and it 
 });
 
 test("metric names in dashboards, alerts, autoscalers and docs are exported by the services", async () => {
-  const registry = createMetrics("auth-service").registry;
+  const registry = createMetrics({ service: "auth-service" }).registry;
   const exported = new Set(registry.getMetricsAsArray().map((metric) => metric.name));
   const base = (name: string): string => (exported.has(name) ? name : name.replace(/_(bucket|sum|count)$/, ""));
   const dashboard = await read("k8s/monitoring/dashboards/gatehouse.json");

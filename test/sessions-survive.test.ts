@@ -4,7 +4,7 @@ import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { startDeployment } from "./support/deployment.ts";
-import { startRedis } from "./support/redis-server.ts";
+import { startRedisServer } from "./support/redis-server.ts";
 
 async function survivesKill(env: Readonly<Record<string, string>>): Promise<void> {
   const deployment = await startDeployment(env);
@@ -29,7 +29,7 @@ test("sessions survive kill -9 of auth-service on SQLite", async () => {
 });
 
 test("sessions survive kill -9 of auth-service on Redis", async () => {
-  const redis = await startRedis();
+  const redis = await startRedisServer();
   try {
     await survivesKill({ REDIS_URL: redis.url });
   } finally {

@@ -28,7 +28,14 @@ export interface TestHost {
 
 export async function startTestHost(limits: Partial<HostLimits> = {}): Promise<TestHost> {
   let logs = "";
-  const logger = createLogger({ service: "test", destination: { write: (line) => void (logs += line) } });
+  const logger = createLogger({
+    service: "test",
+    destination: {
+      write: (line: string): void => {
+        logs += line;
+      },
+    },
+  });
   const metrics = createMetrics({ service: "test", process: false });
   const readiness = createReadiness();
   const check = readiness.add("policies");
