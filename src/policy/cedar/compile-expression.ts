@@ -22,6 +22,7 @@ import {
 } from "./operators.ts";
 import { compilePattern } from "./pattern.ts";
 import { CedarRecord, CedarSet, equal, type Value } from "./value.ts";
+import { isObject } from "./value-json.ts";
 
 /** Compiles an expression of the JSON policy format to closures. Throws what the reader throws for a malformed one. */
 export function compileExpression(json: unknown, reader: ExpressionReader): Code {
@@ -101,7 +102,8 @@ export function compileExpression(json: unknown, reader: ExpressionReader): Code
     }
     case ".": {
       const name = reader.string(reader.field(operand, "attr"));
-      return attribute(compile(reader.field(operand, "left")), name);
+      const left = reader.field(operand, "left");
+      return isContext(left) ? contextAttribute(name) : attribute(compile(left), name);
     }
     case "has":
       return hasPath(compile(reader.field(operand, "left")), reader.path(reader.field(operand, "attr")));
@@ -219,6 +221,15 @@ function membership(left: Code, right: Code): Code {
   const literal = right.constant;
   if (literal instanceof EntityRef) return test((env) => isWithin(asEntity(entity(env)), literal, env.view));
   return test((env) => isIn(entity(env), target(env), env.view));
+}
+
+function isContext(json: unknown): boolean {
+  return isObject(json) && Object.keys(json).length === 1 && json.Var === "context";
+}
+
+/** The commonest read, spared the tests for what it reads from. */
+function contextAttribute(name: string): Code {
+  return code((env) => env.context.fields.get(name) ?? getAttribute(env.context, name, env.view));
 }
 
 function attribute(of: Code, name: string): Code {

@@ -1,7 +1,7 @@
 import type { EntityNode } from "./entity-node.ts";
 import { type EntityRef, isTypeName } from "./entity-ref.ts";
-import { EntityError, formatUid, quote } from "./errors.ts";
-import type { EntityJson, EntityUid, EntityUidJson } from "./types.ts";
+import { EntityError, formatUid, quote, ValueError } from "./errors.ts";
+import type { CedarJsonObject, EntityJson, EntityUid, EntityUidJson } from "./types.ts";
 import type { Value } from "./value.ts";
 import {
   createValueReader,
@@ -51,7 +51,7 @@ export interface EntityData {
   readonly parents: readonly EntityRef[];
 }
 
-/** Reads entity JSON; `makeRef` yields the reference of every uid met. Throws {@link EntityError} or `ValueError`. */
+/** Reads entity JSON; `makeRef` yields the reference of every uid met. Throws {@link EntityError}. */
 export function createEntityReader(limits: EntityLimits, makeRef: MakeRef): (json: EntityJson) => EntityData {
   const values = createValueReader(makeRef, {
     maxDepth: limits.maxValueDepth,
@@ -61,14 +61,15 @@ export function createEntityReader(limits: EntityLimits, makeRef: MakeRef): (jso
   return (json) => {
     if (!isObject(json)) throw new EntityError(undefined, "an entity is not an object");
     const uid = readUid(json.uid, limits.maxIdLength);
-    const name = formatUid(uid);
     const parents = json.parents ?? [];
-    if (!Array.isArray(parents)) throw new EntityError(name, "parents is not an array");
-    if (parents.length > limits.maxParents) throw new EntityError(name, `more than ${limits.maxParents} parents`);
+    if (!Array.isArray(parents)) throw new EntityError(formatUid(uid), "parents is not an array");
+    if (parents.length > limits.maxParents) {
+      throw new EntityError(formatUid(uid), `more than ${limits.maxParents} parents`);
+    }
     return {
       ref: makeRef(uid.type, uid.id),
-      attrs: readFields(values, json.attrs, name),
-      tags: readFields(values, json.tags, `${name} tags`),
+      attrs: readFields(values, json.attrs, uid, "attrs"),
+      tags: readFields(values, json.tags, uid, "tags"),
       parents: parents.map((parent: EntityUidJson) => {
         const { type, id } = readUid(parent, limits.maxIdLength);
         return makeRef(type, id);
@@ -79,10 +80,14 @@ export function createEntityReader(limits: EntityLimits, makeRef: MakeRef): (jso
 
 const NO_FIELDS: ReadonlyMap<string, Value> = new Map();
 
-function readFields(values: ValueReader, json: EntityJson["attrs"], root: string): ReadonlyMap<string, Value> {
+function readFields(values: ValueReader, json: unknown, uid: EntityUid, root: string): ReadonlyMap<string, Value> {
   if (json === undefined) return NO_FIELDS;
-  const fields = values.fields(json, root);
-  return fields.size === 0 ? NO_FIELDS : fields;
+  try {
+    const fields = values.fields(json as CedarJsonObject, root);
+    return fields.size === 0 ? NO_FIELDS : fields;
+  } catch (error) {
+    throw error instanceof ValueError ? new EntityError(formatUid(uid), error.message) : error;
+  }
 }
 
 /** Reads `{type, id}`, plain or in the `__entity` escape. Throws {@link EntityError}. */

@@ -21,7 +21,7 @@ const MAX_OVERLAY_ENTITIES = 10_000;
  * Creates an overlay. It lives as long as its request and leaves nothing behind in the snapshot.
  *
  * Decisions are those of a snapshot made of both: ancestors cross between them in both directions. Throws
- * {@link EntityError} or `ValueError` like the making of a snapshot; a uid given twice is an error.
+ * {@link EntityError} like the making of a snapshot; a uid given twice is an error.
  */
 export function createOverlay(
   base: EntityStore,

@@ -25,7 +25,7 @@ export interface EntityStore extends EntityView, Iterable<EntityJson> {
   isParent(key: string): boolean;
   /**
    * The snapshot after one batch: `deletes` are removed (those absent are ignored), then `puts` are added or replace
-   * entities of the same uid. All or nothing: on {@link EntityError} or `ValueError` there is no new snapshot.
+   * entities of the same uid. All or nothing: on {@link EntityError} there is no new snapshot.
    *
    * Shares what did not change. Moving an entity that others name as parent re-closes the whole hierarchy.
    */
@@ -34,7 +34,7 @@ export interface EntityStore extends EntityView, Iterable<EntityJson> {
   overlay(entities: readonly EntityJson[], limits?: Partial<EntityLimits>): EntityOverlay;
 }
 
-/** Creates a snapshot. Throws {@link EntityError} or `ValueError`; a uid given twice is an error. */
+/** Creates a snapshot. Throws {@link EntityError}; a uid given twice is an error. */
 export function createEntityStore(entities: readonly EntityJson[], limits: Partial<EntityLimits> = {}): EntityStore {
   const empty = new Snapshot(new Map(), new Map(), 0, { ...DEFAULT_ENTITY_LIMITS, ...limits });
   return entities.length === 0 ? empty : empty.with(entities);

@@ -57,10 +57,12 @@ export function closeAncestors(
     const [first, second] = parents;
     if (first === undefined) return ROOT;
     const ancestors = second === undefined ? lineageOf(first) : new Set(parents.flatMap((p) => [...lineageOf(p)]));
-    const name = formatUid(ref);
-    if (ancestors.has(ref.key)) throw new EntityError(name, "is its own ancestor");
-    if (ancestors.size > limits.maxAncestors) throw new EntityError(name, `more than ${limits.maxAncestors} ancestors`);
-    if (depth > limits.maxDepth) throw new EntityError(name, `more than ${limits.maxDepth} levels of parents`);
+    const fail = (reason: string): never => {
+      throw new EntityError(formatUid(ref), reason);
+    };
+    if (ancestors.has(ref.key)) fail("is its own ancestor");
+    if (ancestors.size > limits.maxAncestors) fail(`more than ${limits.maxAncestors} ancestors`);
+    if (depth > limits.maxDepth) fail(`more than ${limits.maxDepth} levels of parents`);
     return { ancestors, depth };
   }
 
