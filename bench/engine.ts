@@ -296,4 +296,3 @@ if (import.meta.main) {
   const results = await runEngineBench();
   console.log(process.argv.includes("--json") ? JSON.stringify(results, null, 2) : results);
 }
-export const forTest = { indexablePolicies, residentEntities, residentRequests, requestEntities };

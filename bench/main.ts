@@ -24,6 +24,13 @@ const benches: Readonly<Record<string, Bench>> = {
     summary: "requests/s of Evaluate and Authenticate beside a bare grpc-js echo",
     load: async () => (await import("./unary.ts")).runUnaryBench,
   },
+  engine: {
+    summary: "µs a decision by policies and entities, beside cedar-wasm",
+    load: async () => {
+      const { runEngineBench } = await import("./engine.ts");
+      return async () => await runEngineBench();
+    },
+  },
 };
 
 function usage(): string {

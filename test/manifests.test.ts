@@ -88,7 +88,7 @@ for (const { name, entry, fields, byEnv, pod, container, grpc, http } of service
   });
 
   test(`${name}: the pod waits longer than the service drains`, () => {
-    const drain = readConfig({ drain: byEnv.get("DRAIN_TIMEOUT") as Field }, { DRAIN_TIMEOUT: drainOf(container) });
+    const drain = readConfig({ drain: byEnv.get("DRAIN_GRACE") as Field }, { DRAIN_GRACE: drainOf(container) });
     const pause = container.lifecycle.preStop.sleep.seconds;
     assert.ok(pod.terminationGracePeriodSeconds * 1_000 > pause * 1_000 + (drain.drain as number));
   });
@@ -126,7 +126,7 @@ for (const { name, entry, fields, byEnv, pod, container, grpc, http } of service
 }
 
 function drainOf(container: Manifest): string {
-  return container.env.find((variable: Manifest) => variable.name === "DRAIN_TIMEOUT").value;
+  return container.env.find((variable: Manifest) => variable.name === "DRAIN_GRACE").value;
 }
 
 test("the image runs the Node that the project is developed on", async () => {

@@ -39,7 +39,7 @@ async function mayView(timeoutMs = 1_000): Promise<boolean> {
 
 async function breakerState(): Promise<number> {
   const metrics = await (await fetch(`http://127.0.0.1:${deployment.ports.authHttp}/metrics`)).text();
-  const line = /^circuit_breaker_state\{[^}]*target="policy"[^}]*\} (\d)$/m.exec(metrics);
+  const line = /^circuit_breaker_state\{[^}]*target="policy-service"[^}]*\} (\d)$/m.exec(metrics);
   assert.ok(line, "circuit_breaker_state is exported");
   return Number(line[1]);
 }

@@ -39,7 +39,28 @@ export function createRpcListener(
     // A misspelt field must not be taken for one that was left out.
     jsonOptions: { ignoreUnknownFields: false, registry },
   });
-  return (request, response) => listener(request, response);
+  return (request, response) => {
+    discardUnread(request, response, maxMessageBytes);
+    listener(request, response);
+  };
+}
+
+/**
+ * Reads on after an early answer, such as that to an oversized request: a client that is still sending would otherwise see
+ * a broken connection instead of the answer. Beyond a few times the limit the connection is closed after all.
+ */
+function discardUnread(request: IncomingMessage, response: ServerResponse, maxMessageBytes: number): void {
+  response.once("finish", () => {
+    if (request.complete || request.httpVersionMajor > 1) return;
+    let discarded = 0;
+    // An abandoned iteration over the request still listens for this, which would keep it from flowing.
+    request.removeAllListeners("readable");
+    request.on("data", (chunk: Buffer) => {
+      discarded += chunk.length;
+      if (discarded > 8 * maxMessageBytes) request.socket.destroy();
+    });
+    request.resume();
+  });
 }
 
 /** Before the request is read: makes the call, and sees to it that connect's own errors become ours. */
