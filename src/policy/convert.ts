@@ -1,4 +1,4 @@
-import { create, fromJson, type JsonValue, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import {
   Decision,
@@ -6,10 +6,11 @@ import {
   type Diagnostics,
   DiagnosticsSchema,
   Effect,
+  type PolicyError,
   PolicyOutcome,
 } from "../../gen/gatehouse/policy/v1/decision_pb.ts";
 import type { Entity, EntityUid } from "../../gen/gatehouse/policy/v1/entity_pb.ts";
-import type { EvaluateRequest, EvaluateResponseSchema } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import type { EvaluateRequest, EvaluateResponse } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import type { FieldViolation } from "../shared/service-error.ts";
 import type { Evaluation } from "./cedar/engine.ts";
 import type { PolicyExplanation } from "./cedar/explain.ts";
@@ -97,20 +98,21 @@ export function toReason(evaluation: Evaluation): DecisionReason {
   return evaluation.indeterminate ? DecisionReason.INDETERMINATE : DecisionReason.NO_MATCH;
 }
 
-/** The answer to `Evaluate`. */
-export function fromEvaluation(
-  evaluation: Evaluation,
-  revision: string,
-  decisionId: string,
-): MessageInitShape<typeof EvaluateResponseSchema> & { readonly $typeName?: never } {
+/** The answer to `Evaluate`. Made whole, as a message: on the hot path, `create` would cost as much as the decision. */
+export function fromEvaluation(evaluation: Evaluation, revision: string, decisionId: string): EvaluateResponse {
   return {
+    $typeName: "gatehouse.policy.v1.EvaluateResponse",
     decision: evaluation.decision === "ALLOW" ? Decision.ALLOW : Decision.DENY,
     determiningPolicies: evaluation.determining as string[],
-    errors: evaluation.errors as { policyId: string; message: string }[],
+    errors: evaluation.errors.length === 0 ? [] : evaluation.errors.map(fromPolicyError),
     revision,
     decisionId,
     reason: toReason(evaluation),
   };
+}
+
+function fromPolicyError({ policyId, message }: Evaluation["errors"][number]): PolicyError {
+  return { $typeName: "gatehouse.policy.v1.PolicyError", policyId, message };
 }
 
 const outcomes = {

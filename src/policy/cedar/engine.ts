@@ -110,6 +110,7 @@ class CedarEngine implements Engine {
   }
 
   prepareContext(json: CedarJsonObject): PreparedContext {
+    if (isEmpty(json)) return EMPTY_CONTEXT;
     const reader = createValueReader((type, id) => this.#ref(type, id), this.#contextLimits);
     return new CedarRecord(reader.fields(json, "context"));
   }
@@ -252,6 +253,11 @@ class CedarEngine implements Engine {
       }
     }
   }
+}
+
+function isEmpty(json: CedarJsonObject): boolean {
+  for (const _name in json) return false;
+  return true;
 }
 
 function begin(out: Decision): void {

@@ -29,6 +29,7 @@ export function createEvaluateHandler({
     const answer = fromEvaluation(evaluation, snapshot.revision, nextDecisionId());
     if (!request.explain) return answer;
     const diagnostics = fromExplanation(explain(snapshot, query, stepUps), snapshot.engine.policySet.policyIds.length);
-    return { ...answer, diagnostics };
+    answer.diagnostics = diagnostics;
+    return answer;
   };
 }

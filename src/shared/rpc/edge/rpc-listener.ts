@@ -40,27 +40,22 @@ export function createRpcListener(
     jsonOptions: { ignoreUnknownFields: false, registry },
   });
   return (request, response) => {
-    discardUnread(request, response, maxMessageBytes);
+    closeAfterEarlyAnswer(request, response);
     listener(request, response);
   };
 }
 
 /**
- * Reads on after an early answer, such as that to an oversized request: a client that is still sending would otherwise see
- * a broken connection instead of the answer. Beyond a few times the limit the connection is closed after all.
+ * Closes an HTTP/1.1 connection after an answer that came before its request had been read, such as that to an oversized
+ * one: what is left of the request would be taken for the next.
  */
-function discardUnread(request: IncomingMessage, response: ServerResponse, maxMessageBytes: number): void {
-  response.once("finish", () => {
-    if (request.complete || request.httpVersionMajor > 1) return;
-    let discarded = 0;
-    // An abandoned iteration over the request still listens for this, which would keep it from flowing.
-    request.removeAllListeners("readable");
-    request.on("data", (chunk: Buffer) => {
-      discarded += chunk.length;
-      if (discarded > 8 * maxMessageBytes) request.socket.destroy();
-    });
-    request.resume();
-  });
+function closeAfterEarlyAnswer(request: IncomingMessage, response: ServerResponse): void {
+  if (request.httpVersionMajor > 1) return;
+  const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => ServerResponse;
+  response.writeHead = (...args: unknown[]): ServerResponse => {
+    if (!request.complete) response.shouldKeepAlive = false;
+    return writeHead(...args);
+  };
 }
 
 /** Before the request is read: makes the call, and sees to it that connect's own errors become ours. */
