@@ -15,6 +15,7 @@ import { createDecisionIds } from "./domain/decision-id.ts";
 import { createEvaluateHandler } from "./handlers/evaluate.ts";
 import { followPolicyDirectory } from "./policy-directory-source.ts";
 import { createPolicyMetrics } from "./policy-metrics.ts";
+import { evaluateCodec } from "./wire/evaluate-codec.ts";
 
 /** Puts policy-service together from its configuration. */
 export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceApp {
@@ -46,7 +47,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
   const host = createHost({
     grpc: { host: config.grpcHost, port: config.grpcPort, env: "POLICY_GRPC_PORT" },
     http: { host: config.httpHost, port: config.httpPort, env: "POLICY_HTTP_PORT" },
-    services: [serve(PolicyService, { evaluate }, { evaluate: findViolations })],
+    services: [serve(PolicyService, { evaluate }, { evaluate: findViolations }, { evaluate: evaluateCodec })],
     readiness,
     logger,
     metrics,
