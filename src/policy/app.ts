@@ -13,6 +13,7 @@ import { findViolations } from "./convert.ts";
 import { ActivePolicies } from "./domain/active-policies.ts";
 import { createDecisionIds } from "./domain/decision-id.ts";
 import { createEvaluateHandler } from "./handlers/evaluate.ts";
+import { createEvaluateBatchHandler } from "./handlers/evaluate-batch.ts";
 import { followPolicyDirectory } from "./policy-directory-source.ts";
 import { createPolicyMetrics } from "./policy-metrics.ts";
 import { evaluateCodec } from "./wire/evaluate-codec.ts";
@@ -37,17 +38,19 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
     logger,
   });
 
+  const deciding = { policies, nextDecisionId: createDecisionIds(), observer: policyMetrics };
+  const evaluateBatch = createEvaluateBatchHandler(deciding);
   const evaluate = createEvaluateHandler({
-    policies,
-    nextDecisionId: createDecisionIds(),
-    observer: policyMetrics,
+    ...deciding,
     stepUps: [{ path: ["mfa"], value: true }],
   });
 
   const host = createHost({
     grpc: { host: config.grpcHost, port: config.grpcPort, env: "POLICY_GRPC_PORT" },
     http: { host: config.httpHost, port: config.httpPort, env: "POLICY_HTTP_PORT" },
-    services: [serve(PolicyService, { evaluate }, { evaluate: findViolations }, { evaluate: evaluateCodec })],
+    services: [
+      serve(PolicyService, { evaluate, evaluateBatch }, { evaluate: findViolations }, { evaluate: evaluateCodec }),
+    ],
     readiness,
     logger,
     metrics,

@@ -1,4 +1,4 @@
-import { create, fromJson, type JsonValue } from "@bufbuild/protobuf";
+import { create, fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import {
   Decision,
@@ -6,6 +6,7 @@ import {
   type Diagnostics,
   DiagnosticsSchema,
   Effect,
+  type ItemDecision,
   type PolicyError,
   PolicyOutcome,
 } from "../../gen/gatehouse/policy/v1/decision_pb.ts";
@@ -43,19 +44,31 @@ export function findViolations(request: EvaluateRequest): readonly FieldViolatio
 /** A request without violations as a query. */
 export function toQuery(request: EvaluateRequest): Query {
   return {
-    principal: request.principal ?? noUid,
-    action: request.action ?? noUid,
-    resource: request.resource ?? noUid,
-    context: request.context ?? noAttributes,
+    principal: toUid(request.principal),
+    action: toUid(request.action),
+    resource: toUid(request.resource),
+    context: toContext(request.context),
     entities: request.entities.length === 0 ? noEntities : request.entities.map(toEntity),
   };
 }
 
-function toEntity({ uid, attrs, parents, tags }: Entity): EntityJson {
+/** A uid without violations in plain form. */
+export function toUid(uid: EntityUid | undefined): Uid {
+  return uid ?? noUid;
+}
+
+/** A context in plain form; empty when there is none. */
+export function toContext(context: JsonObject | undefined): CedarJsonObject {
+  return context ?? noAttributes;
+}
+
+/** An entity without violations in plain form. */
+export function toEntity({ uid, attrs, parents, tags }: Entity): EntityJson {
   return { uid: uid ?? noUid, attrs: attrs ?? noAttributes, parents, tags: tags ?? noAttributes };
 }
 
-function checkUid(uid: EntityUid | undefined, field: string, violations: FieldViolation[]): void {
+/** Adds what is wrong with a required uid to the violations. */
+export function checkUid(uid: EntityUid | undefined, field: string, violations: FieldViolation[]): void {
   if (uid === undefined) {
     violations.push({ field, description: "is required" });
     return;
@@ -107,6 +120,17 @@ export function fromEvaluation(evaluation: Evaluation, revision: string, decisio
     errors: evaluation.errors.length === 0 ? [] : evaluation.errors.map(fromPolicyError),
     revision,
     decisionId,
+    reason: toReason(evaluation),
+  };
+}
+
+/** The decision on one item of a batch or a stream. */
+export function fromItemEvaluation(evaluation: Evaluation): ItemDecision {
+  return {
+    $typeName: "gatehouse.policy.v1.ItemDecision",
+    decision: evaluation.decision === "ALLOW" ? Decision.ALLOW : Decision.DENY,
+    determiningPolicies: evaluation.determining as string[],
+    errors: evaluation.errors.length === 0 ? [] : evaluation.errors.map(fromPolicyError),
     reason: toReason(evaluation),
   };
 }

@@ -1,9 +1,9 @@
 import { type FieldViolation, invalidArgument } from "../../shared/service-error.ts";
-import type { AuthorizationRequest, Evaluation } from "../cedar/engine.ts";
+import { type AuthorizationRequest, createEngine, type Evaluation } from "../cedar/engine.ts";
 import { isTypeName } from "../cedar/entity-ref.ts";
 import { EntityError, ValueError } from "../cedar/errors.ts";
 import { type Explanation, explain as explainRequest, findStepUps, type StepUp } from "../cedar/explain.ts";
-import type { CedarJsonObject, EntityUid } from "../cedar/types.ts";
+import type { CedarJsonObject, EntityJson, EntityUid } from "../cedar/types.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /** A request with its context, as it comes from the wire. */
@@ -22,6 +22,25 @@ export type Query = AuthorizationRequest & {
 export function evaluate(snapshot: Snapshot, query: Query): Evaluation {
   const admitted = admit(snapshot, query);
   return refusingMalformed(query, () => snapshot.engine.evaluate(admitted));
+}
+
+/**
+ * The snapshot with a caller's entities over the resident ones, for several requests.
+ *
+ * @throws ServiceError INVALID_ARGUMENT when the entities are malformed.
+ */
+export function overlay(snapshot: Snapshot, entities: readonly EntityJson[]): Snapshot {
+  const { engine, strictForbid } = snapshot;
+  try {
+    const options = { strictForbid };
+    return {
+      ...snapshot,
+      engine: createEngine({ policySet: engine.policySet, entities: engine.entities.with(entities), options }),
+    };
+  } catch (error) {
+    if (!(error instanceof EntityError || error instanceof ValueError)) throw error;
+    throw invalidArgument([{ field: "entities", description: error.message }]);
+  }
 }
 
 /** A decision explained, with the context attributes that would turn a DENY into ALLOW. */
