@@ -24,6 +24,10 @@ const benches: Readonly<Record<string, Bench>> = {
     summary: "requests/s of Evaluate and Authenticate beside a bare grpc-js echo",
     load: async () => (await import("./unary.ts")).runUnaryBench,
   },
+  stream: {
+    summary: "decisions/s through EvaluateStream, rows and columns by batch size, beside unary calls",
+    load: async () => (await import("./stream.ts")).runStreamBench,
+  },
   engine: {
     summary: "µs a decision by policies and entities, beside cedar-wasm",
     load: async () => {

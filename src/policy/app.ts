@@ -14,6 +14,7 @@ import { ActivePolicies } from "./domain/active-policies.ts";
 import { createDecisionIds } from "./domain/decision-id.ts";
 import { createEvaluateHandler } from "./handlers/evaluate.ts";
 import { createEvaluateBatchHandler } from "./handlers/evaluate-batch.ts";
+import { createEvaluateStreamHandler } from "./handlers/evaluate-stream.ts";
 import { followPolicyDirectory } from "./policy-directory-source.ts";
 import { createPolicyMetrics } from "./policy-metrics.ts";
 import { evaluateCodec } from "./wire/evaluate-codec.ts";
@@ -40,6 +41,11 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
 
   const deciding = { policies, nextDecisionId: createDecisionIds(), observer: policyMetrics };
   const evaluateBatch = createEvaluateBatchHandler(deciding);
+  const evaluateStream = createEvaluateStreamHandler({
+    ...deciding,
+    maxInFlight: config.streamMaxInFlight,
+    idleTimeoutMs: config.streamIdleTimeoutMs,
+  });
   const evaluate = createEvaluateHandler({
     ...deciding,
     stepUps: [{ path: ["mfa"], value: true }],
@@ -49,7 +55,13 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
     grpc: { host: config.grpcHost, port: config.grpcPort, env: "POLICY_GRPC_PORT" },
     http: { host: config.httpHost, port: config.httpPort, env: "POLICY_HTTP_PORT" },
     services: [
-      serve(PolicyService, { evaluate, evaluateBatch }, { evaluate: findViolations }, { evaluate: evaluateCodec }),
+      serve(
+        PolicyService,
+        { evaluate, evaluateBatch, evaluateStream },
+        // A stream's frames are checked item by item: the fault of one must not end the stream.
+        { evaluate: findViolations, evaluateStream: () => [] },
+        { evaluate: evaluateCodec },
+      ),
     ],
     readiness,
     logger,

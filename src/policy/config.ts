@@ -1,6 +1,6 @@
 import type { ConfigFields } from "../shared/config/config.ts";
 import { type HostSettings, hostFields } from "../shared/config/host-settings.ts";
-import { boolean, host, port, text } from "../shared/config/parsers.ts";
+import { boolean, duration, host, integer, port, text } from "../shared/config/parsers.ts";
 
 /** Settings of policy-service. */
 export interface PolicyConfig extends HostSettings {
@@ -10,6 +10,8 @@ export interface PolicyConfig extends HostSettings {
   readonly httpPort: number;
   readonly policyDir: string;
   readonly skipFailingForbids: boolean;
+  readonly streamMaxInFlight: number;
+  readonly streamIdleTimeoutMs: number;
 }
 
 /** Where each setting comes from; docs/configuration.md is generated from it. */
@@ -48,6 +50,18 @@ export const policyFields: ConfigFields<PolicyConfig> = {
     doc: "`true`: a `forbid` that fails is skipped, as in Cedar's standard semantics. `false`: it denies, reason INDETERMINATE.",
     schema: boolean,
     fallback: "false",
+  },
+  streamMaxInFlight: {
+    env: "STREAM_MAX_IN_FLIGHT",
+    doc: "Most items that one EvaluateStream may have in flight.",
+    schema: integer(1, 100_000),
+    fallback: "10000",
+  },
+  streamIdleTimeoutMs: {
+    env: "STREAM_IDLE_TIMEOUT",
+    doc: "Ends an EvaluateStream that is silent for so long.",
+    schema: duration(1_000, 86_400_000),
+    fallback: "5m",
   },
   ...hostFields,
 };

@@ -77,7 +77,8 @@ export function checkUid(uid: EntityUid | undefined, field: string, violations: 
   checkBytes(uid.id, 1, maxIdBytes, `${field}.id`, violations);
 }
 
-function checkEntities(entities: readonly Entity[], violations: FieldViolation[]): void {
+/** Adds what is wrong with entities to the violations. */
+export function checkEntities(entities: readonly Entity[], violations: FieldViolation[]): void {
   if (entities.length > maxEntities) {
     violations.push({ field: "entities", description: `must have at most ${maxEntities} items` });
     return;

@@ -12,11 +12,19 @@ export interface PolicyMetrics extends DecisionObserver {
 
 export function createPolicyMetrics(registry: Registry): PolicyMetrics {
   const registers = [registry];
+  /** Decisions of streams since the last scrape: a counter's own cost would be felt there. */
+  const tally = { allow: 0, deny: 0, indeterminate: 0, errors: 0 };
+  function flush(): void {
+    for (const outcome of ["allow", "deny", "indeterminate"] as const) outcomes[outcome].inc(tally[outcome]);
+    failures.inc(tally.errors);
+    Object.assign(tally, { allow: 0, deny: 0, indeterminate: 0, errors: 0 });
+  }
   const decisions = new Counter({
     name: "policy_decisions_total",
     help: "Decisions by outcome: allow, deny, or deny because evaluation was indeterminate.",
     labelNames: ["outcome"],
     registers,
+    collect: flush,
   });
   const failures = new Counter({
     name: "policy_evaluation_errors_total",
@@ -50,6 +58,12 @@ export function createPolicyMetrics(registry: Registry): PolicyMetrics {
     decided(_snapshot, _query, evaluation): void {
       outcomes[outcomeOf(evaluation)].inc();
       if (evaluation.errors.length > 0) failures.inc(evaluation.errors.length);
+    },
+    tallied({ allow, indeterminate, errors }): void {
+      if (allow) tally.allow += 1;
+      else if (indeterminate) tally.indeterminate += 1;
+      else tally.deny += 1;
+      tally.errors += errors.length;
     },
     activated(policyCount, entityCount): void {
       loads.inc({ result: "ok" });
