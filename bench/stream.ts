@@ -83,8 +83,8 @@ function columnFrame(size: number, uids: typeof table): Buffer {
 
 /** Decisions/s of one stream: frames encoded beforehand, a few in flight, answers counted by their frames, one decoded. */
 async function measure(port: number, first: Buffer, frame: Buffer, size: number, seconds: number): Promise<number> {
-  const session = connectHttp2(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 4 * 2 ** 20 } });
-  session.setLocalWindowSize(16 * 2 ** 20);
+  const session = connectHttp2(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 4 * 2 ** 20, enablePush: false } });
+  session.once("connect", () => session.setLocalWindowSize(16 * 2 ** 20));
   const stream = session.request({
     ":method": "POST",
     ":path": "/gatehouse.policy.v1.PolicyService/EvaluateStream",
@@ -100,6 +100,7 @@ async function measure(port: number, first: Buffer, frame: Buffer, size: number,
     let start = 0;
     let counted = 0;
     stream.on("error", reject);
+    session.on("error", reject);
     stream.on("trailers", (trailers) => reject(new Error(`the stream ended: ${trailers["grpc-message"]}`)));
     stream.on("data", (chunk: Buffer) => {
       pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
