@@ -83,7 +83,9 @@ function columnFrame(size: number, uids: typeof table): Buffer {
 
 /** Decisions/s of one stream: frames encoded beforehand, a few in flight, answers counted by their frames, one decoded. */
 async function measure(port: number, first: Buffer, frame: Buffer, size: number, seconds: number): Promise<number> {
-  const session = connectHttp2(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 4 * 2 ** 20, enablePush: false } });
+  const session = connectHttp2(`http://127.0.0.1:${port}`, {
+    settings: { initialWindowSize: 4 * 2 ** 20, enablePush: false },
+  });
   session.once("connect", () => session.setLocalWindowSize(16 * 2 ** 20));
   const stream = session.request({
     ":method": "POST",

@@ -18,6 +18,7 @@ import { createEvaluateStreamHandler } from "./handlers/evaluate-stream.ts";
 import { followPolicyDirectory } from "./policy-directory-source.ts";
 import { createPolicyMetrics } from "./policy-metrics.ts";
 import { evaluateCodec } from "./wire/evaluate-codec.ts";
+import { streamCodec } from "./wire/stream-codec.ts";
 
 /** Puts policy-service together from its configuration. */
 export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceApp {
@@ -60,7 +61,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
         { evaluate, evaluateBatch, evaluateStream },
         // A stream's frames are checked item by item: the fault of one must not end the stream.
         { evaluate: findViolations, evaluateStream: () => [] },
-        { evaluate: evaluateCodec },
+        { evaluate: evaluateCodec, evaluateStream: streamCodec },
       ),
     ],
     readiness,

@@ -7,6 +7,7 @@ import {
   EvaluateResponseSchema,
 } from "../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import type { MethodCodec } from "../../shared/rpc/handler.ts";
+import { decodeUid, isPlain } from "./plain-form.ts";
 
 /**
  * Encodes and decodes the plain form of `Evaluate` by hand: three uids in ASCII in, a decision with its policies out.
@@ -23,8 +24,6 @@ export const evaluateCodec: MethodCodec<EvaluateRequest, EvaluateResponse> = {
 const principalTag = 0x0a;
 const actionTag = 0x12;
 const resourceTag = 0x1a;
-const typeTag = 0x0a;
-const idTag = 0x12;
 
 /** The request, or undefined when it is not in the plain form. */
 function decodePlain(bytes: Uint8Array): EvaluateRequest | undefined {
@@ -58,28 +57,12 @@ function decodePlain(bytes: Uint8Array): EvaluateRequest | undefined {
   };
 }
 
-/** A uid of exactly a type and an id, in this order, in ASCII. */
-function decodeUid(bytes: Buffer, start: number, end: number): EntityUid | undefined {
-  if (bytes[start] !== typeTag) return undefined;
-  const typeEnd = start + 2 + (bytes[start + 1] ?? 0xff);
-  if (typeEnd + 2 > end || bytes[typeEnd] !== idTag) return undefined;
-  if (typeEnd + 2 + (bytes[typeEnd + 1] ?? 0xff) !== end) return undefined;
-  for (let at = start; at < end; at += 1) if ((bytes[at] as number) >= 0x80) return undefined;
-  return {
-    $typeName: "gatehouse.policy.v1.EntityUid",
-    type: bytes.toString("latin1", start + 2, typeEnd),
-    id: bytes.toString("latin1", typeEnd + 2, end),
-  };
-}
-
 const policyTag = 0x12;
 const revisionTag = 0x22;
 const decisionIdTag = 0x2a;
 const decisionTag = 0x08;
 const reasonTag = 0x30;
 
-/** Longest text of the plain form: UTF-8 takes at most three bytes a character, and its length must fit one byte. */
-const plainTextLength = 42;
 const plainPolicies = 64;
 const scratch = Buffer.allocUnsafe(plainPolicies * 130 + 512);
 
@@ -107,10 +90,6 @@ function encodePlain(message: EvaluateResponse): Buffer | undefined {
   const bytes = Buffer.allocUnsafe(at);
   scratch.copy(bytes, 0, 0, at);
   return bytes;
-}
-
-function isPlain(text: string): boolean {
-  return text.length <= plainTextLength && text.isWellFormed();
 }
 
 function writeText(tag: number, text: string, at: number): number {
