@@ -1,4 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { Http2ServerResponse } from "node:http2";
 import { createRegistry, type DescMethod, type DescService, type Message } from "@bufbuild/protobuf";
 import {
   ConnectError,
@@ -11,6 +12,7 @@ import {
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { file_google_rpc_error_details } from "../../../../gen/google/rpc/error_details_pb.ts";
 import type { CallEnvironment } from "../call.ts";
+import { closeHalfOpen } from "../close-half-open.ts";
 import type { ServedMethod } from "../method.ts";
 import { cancelled } from "../steps/cancelled.ts";
 import { fromConnect, rewrite, toConnectError } from "./connect-error.ts";
@@ -46,11 +48,15 @@ export function createRpcListener(
 }
 
 /**
- * Closes an HTTP/1.1 connection after an answer that came before its request had been read, such as that to an oversized
- * one: what is left of the request would be taken for the next.
+ * Closes what a request came by when the answer comes before it has been read, such as that to an oversized one: the HTTP/2
+ * stream, or the HTTP/1.1 connection, where what is left of the request would be taken for the next.
  */
 function closeAfterEarlyAnswer(request: IncomingMessage, response: ServerResponse): void {
-  if (request.httpVersionMajor > 1) return;
+  if (request.httpVersionMajor > 1) {
+    const { stream } = response as unknown as Http2ServerResponse;
+    stream.once("finish", () => closeHalfOpen(stream));
+    return;
+  }
   const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => ServerResponse;
   response.writeHead = (...args: unknown[]): ServerResponse => {
     if (!request.complete) response.shouldKeepAlive = false;

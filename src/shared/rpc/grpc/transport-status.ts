@@ -1,12 +1,14 @@
+import type { ServerHttp2Stream } from "node:http2";
 import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { ServiceError, statusCodes, statusName } from "../../service-error.ts";
 import type { Call } from "../call.ts";
+import { closeHalfOpen } from "../close-half-open.ts";
 import { malformedRequest } from "../method.ts";
 import { deadlineExceeded } from "../steps/deadline.ts";
 import { messageTooLarge } from "../steps/message-too-large.ts";
 
 type Status = Parameters<ServerInterceptingCallInterface["sendStatus"]>[0];
-type ReportingTransport = ServerInterceptingCallInterface & { owner?: Call };
+type ReportingTransport = ServerInterceptingCallInterface & { owner?: Call; readonly stream?: ServerHttp2Stream };
 
 /**
  * Makes a grpc-js call report the errors that it would answer by itself (message too large, deadline, undecodable timeout or
@@ -20,8 +22,12 @@ export function reportTransportStatus(transport: ReportingTransport, call: Call)
 }
 
 function sendStatus(this: ReportingTransport, status: Status): void {
-  if (this.owner!.finished) Object.getPrototypeOf(this).sendStatus.call(this, status);
-  else this.owner!.fail(fromTransport(status, this.owner!));
+  if (!this.owner!.finished) {
+    this.owner!.fail(fromTransport(status, this.owner!));
+    return;
+  }
+  Object.getPrototypeOf(this).sendStatus.call(this, status);
+  if (status.code !== statusCodes.OK && this.stream !== undefined) closeHalfOpen(this.stream);
 }
 
 function fromTransport(status: Status, call: Call): ServiceError {
