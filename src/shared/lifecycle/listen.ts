@@ -27,13 +27,16 @@ const causes: Readonly<Record<string, string>> = {
  */
 export function listen(server: Server, what: string, address: ListenAddress): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
+    const onError = (error: NodeJS.ErrnoException): void => {
       const cause = causes[error.code ?? ""] ?? `cannot be listened on (${error.code ?? error.message})`;
       const advice = address.env === undefined ? "" : `; set ${address.env} to another port`;
       reject(new ListenError(`${what} port ${address.host}:${address.port} ${cause}${advice}`, { cause: error }));
-    });
+    };
+    server.once("error", onError);
     server.listen({ host: address.host, port: address.port, backlog: 1_024 }, () => {
-      server.removeAllListeners("error");
+      server.removeListener("error", onError);
+      // From here on an error is one of accepting a connection, for want of file descriptors for example: not the end.
+      server.on("error", () => {});
       resolve((server.address() as AddressInfo).port);
     });
   });

@@ -67,7 +67,8 @@ export function createHost(options: HostOptions): Host {
 
   async function drain(): Promise<void> {
     readiness.drain();
-    if (limits.drainDelayMs > 0) await sleep(limits.drainDelayMs);
+    // Also without a delay, so that watchers of the health hear of it before their streams end.
+    await sleep(limits.drainDelayMs);
     draining.abort();
     await Promise.all([grpc.drain(limits.drainGraceMs), edge.drain(limits.drainGraceMs)]);
   }

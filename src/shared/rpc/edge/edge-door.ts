@@ -6,6 +6,7 @@ import type { Metrics } from "../../metrics/metrics.ts";
 import { trackConnections } from "../connections.ts";
 import type { Door } from "../door.ts";
 import type { HostLimits } from "../limits.ts";
+import { headerSize } from "../steps/header-size.ts";
 import { superviseSessions } from "./http2-sessions.ts";
 import { sniffProtocol } from "./protocol-sniffer.ts";
 
@@ -35,7 +36,7 @@ export function createEdgeDoor(
       maxSessionMemory: 64,
       settings: { maxConcurrentStreams: limits.maxConcurrentStreams, maxHeaderListSize: limits.maxHeaderBytes },
     },
-    listener as never,
+    limitHeaders(listener, limits.maxHeaderBytes) as never,
   );
   const sessions = superviseSessions(http2, limits);
   const server = createServer({ noDelay: true }, (socket) =>
@@ -58,5 +59,13 @@ export function createEdgeDoor(
       clearInterval(idle);
       clearTimeout(force);
     },
+  };
+}
+
+/** Answers 431 to HTTP/2 requests whose headers are over the limit; of HTTP/1.1 Node sees to it itself. */
+function limitHeaders(listener: RequestListener, bytes: number): RequestListener {
+  return (request, response) => {
+    if (headerSize(request.headers) <= bytes) listener(request, response);
+    else response.writeHead(431).end();
   };
 }

@@ -6,14 +6,11 @@ import { decodeRequest, encodeResponse, type ServedMethod } from "../method.ts";
 import { runBidi, runServerStream, runUnary } from "../run.ts";
 import { cancelled } from "../steps/cancelled.ts";
 import { deadlineExceeded, effectiveDeadline } from "../steps/deadline.ts";
+import { headerSize, headersTooLarge } from "../steps/header-size.ts";
 import { statusBytes, statusMessage, toServiceError } from "../steps/status.ts";
 import { Stream, type StreamTransport } from "../stream.ts";
+import { SendWindow } from "./send-window.ts";
 import { reportTransportStatus } from "./transport-status.ts";
-
-/** Bytes given to HTTP/2 but not yet sent, beyond which a stream's peer counts as slow… */
-const highWaterBytes = 256 * 1024;
-/** …until no more than these are left. */
-const lowWaterBytes = 64 * 1024;
 
 const ok = { code: 0, details: "OK", metadata: null };
 const noop = (): void => {};
@@ -29,9 +26,7 @@ export class GrpcCall extends Call implements StreamTransport {
   private metadata: Metadata | undefined = undefined;
   private requestBytes: Uint8Array | undefined = undefined;
   private stream: Stream | undefined = undefined;
-  private unsentSizes: number[] = [];
-  private unsentBytes = 0;
-  private slow = false;
+  private window: SendWindow | undefined = undefined;
 
   constructor(served: ServedMethod, environment: CallEnvironment, transport: ServerInterceptingCallInterface) {
     super(served, environment);
@@ -60,7 +55,9 @@ export class GrpcCall extends Call implements StreamTransport {
     const deadline = typeof asked === "number" && asked !== Number.POSITIVE_INFINITY ? asked : undefined;
     const now = Date.now();
     this.deadline = effectiveDeadline(deadline, now, kind === "unary" ? this.environment.limits.maxUnaryMs : undefined);
-    if (this.deadline !== undefined && this.deadline <= now) this.fail(deadlineExceeded());
+    const { maxHeaderBytes } = this.environment.limits;
+    if (headerSize(metadata.toJSON()) > maxHeaderBytes) this.fail(headersTooLarge(maxHeaderBytes));
+    else if (this.deadline !== undefined && this.deadline <= now) this.fail(deadlineExceeded());
     else if (kind === "bidi_streaming") runBidi(this, this.openStream());
     else this.transport.startRead();
   }
@@ -140,11 +137,12 @@ export class GrpcCall extends Call implements StreamTransport {
       this.fail(error);
       return true;
     }
-    this.unsentSizes.push(bytes.length);
-    this.unsentBytes += bytes.length;
-    this.transport.sendMessage(bytes, this.onSent);
-    if (this.unsentBytes >= highWaterBytes) this.slow = true;
-    return !this.slow;
+    const { window } = this;
+    if (window === undefined) return true;
+    // Counted first: what goes out at once is sent within sendMessage.
+    const writable = window.add(bytes.length);
+    this.transport.sendMessage(bytes, window.onSent);
+    return writable;
   }
 
   finish(error: unknown): void {
@@ -157,9 +155,11 @@ export class GrpcCall extends Call implements StreamTransport {
   }
 
   private openStream(): Stream {
-    this.stream = new Stream(this);
+    const stream = new Stream(this);
+    this.stream = stream;
+    this.window = new SendWindow(() => stream.becameWritable());
     if (this.deadline !== undefined) this.startDeadlineTimer();
-    return this.stream;
+    return stream;
   }
 
   private receiveFrame(bytes: Uint8Array): void {
@@ -169,13 +169,6 @@ export class GrpcCall extends Call implements StreamTransport {
       this.fail(error);
     }
   }
-
-  private readonly onSent = (): void => {
-    this.unsentBytes -= this.unsentSizes.shift() ?? 0;
-    if (!this.slow || this.unsentBytes > lowWaterBytes) return;
-    this.slow = false;
-    this.stream?.becameWritable();
-  };
 
   private encode(response: MessageInitShape<DescMessage>): Buffer {
     const bytes = encodeResponse(this.served, response);

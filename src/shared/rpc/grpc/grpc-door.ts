@@ -33,7 +33,7 @@ export function createGrpcDoor(
     "grpc.enable_channelz": 0,
     interceptors: [answering(methods, environment)],
   });
-  limitHeaders(server, limits.maxHeaderBytes);
+  announceHeaderLimit(server, limits.maxHeaderBytes);
   server.addService(serviceDefinition(methods), Object.fromEntries(methods.map(({ path }) => [path, unreachable])));
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const listener: NetServer = createServer({ noDelay: true }, (socket) => injector.injectConnection(socket));
@@ -85,8 +85,8 @@ function unreachable(): void {
   throw new Error("calls are answered by the interceptor");
 }
 
-/** grpc-js has no option for the HTTP/2 setting; it makes its server of these options, which a test watches over. */
-function limitHeaders(server: Server, bytes: number): void {
+/** Tells peers the limit that GrpcCall holds them to. grpc-js has no option for the setting; it makes its server of these. */
+function announceHeaderLimit(server: Server, bytes: number): void {
   const { commonServerOptions } = server as unknown as {
     commonServerOptions: { settings: { maxHeaderListSize?: number } };
   };
