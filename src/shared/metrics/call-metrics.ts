@@ -36,16 +36,18 @@ export class CallMetrics {
     }
   }
 
-  /** Samples of `service_request_duration_seconds`: cumulative buckets, sum and count. */
+  /** Samples of `service_request_duration_seconds`: cumulative buckets, sum and count. None before the first call. */
   *durations(name: string): Generator<Sample> {
+    const { method } = this;
+    const count = this.buckets.reduce((sum, calls) => sum + calls, 0);
+    if (count === 0) return;
     let cumulative = 0;
     for (const [index, bound] of [...durationBuckets, "+Inf"].entries()) {
       cumulative += this.buckets[index]!;
-      yield { metricName: `${name}_bucket`, labels: { method: this.method, le: bound }, value: cumulative };
+      yield { metricName: `${name}_bucket`, labels: { method, le: bound }, value: cumulative };
     }
-    if (cumulative === 0) return;
-    yield { metricName: `${name}_sum`, labels: { method: this.method }, value: this.totalMs / 1_000 };
-    yield { metricName: `${name}_count`, labels: { method: this.method }, value: cumulative };
+    yield { metricName: `${name}_sum`, labels: { method }, value: this.totalMs / 1_000 };
+    yield { metricName: `${name}_count`, labels: { method }, value: count };
   }
 }
 
