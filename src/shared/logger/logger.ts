@@ -11,7 +11,7 @@ export interface LoggerOptions {
   readonly level?: LogLevel;
   /** `json`, one object a line, or `pretty`, for people. Default: `json`. */
   readonly format?: "json" | "pretty";
-  /** Default: standard output. */
+  /** Default: standard output. For `pretty`, a Node stream. */
   readonly destination?: DestinationStream;
 }
 
