@@ -43,17 +43,31 @@ describe("the logger", () => {
       "set-cookie": ["s3cret"],
       "x-forwarded-client-cert": "s3cret",
     };
-    const text = written({}, (logger) => {
-      logger.info(secrets);
-      logger.info({ headers: secrets }, "request");
-      logger.error({ err: Object.assign(new Error("failed"), { request: { headers: secrets } }) });
-      logger.info({ a: { b: secrets } });
-      logger.child({ password: "s3cret", headers: secrets }).info("child");
-    });
-    assert.doesNotMatch(text, /s3cret/);
-    assert.equal(
-      text.match(/\[redacted\]/g)?.length,
-      6 * Object.keys(secrets).length - Object.keys(secrets).length + 1,
+    const shapes: object[] = [
+      secrets,
+      { headers: secrets },
+      { Headers: Object.fromEntries(Object.entries(secrets).map(([name, value]) => [name.toUpperCase(), value])) },
+      { a: [{ b: secrets }] },
+      { err: Object.assign(new Error("failed"), { request: { headers: secrets } }) },
+    ];
+    for (const shape of shapes) {
+      const text = written({}, (logger) => logger.info(shape));
+      assert.doesNotMatch(text, /s3cret/);
+      assert.equal(text.match(/\[redacted\]/g)?.length, Object.keys(secrets).length);
+    }
+    assert.doesNotMatch(
+      written({}, (logger) => logger.child(secrets).info("child")),
+      /s3cret/,
+    );
+    assert.equal(secrets.password, "s3cret", "what is logged is not changed");
+  });
+
+  it("bounds what it logs, cycles included", () => {
+    const cycle: Record<string, unknown> = { name: "a" };
+    cycle.self = cycle;
+    assert.match(
+      written({}, (logger) => logger.info({ cycle })),
+      /too deep/,
     );
   });
 

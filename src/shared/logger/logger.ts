@@ -1,5 +1,6 @@
-import { type DestinationStream, type Logger, pino, stdTimeFunctions } from "pino";
+import { type DestinationStream, type Logger, pino, stdSerializers, stdTimeFunctions } from "pino";
 import pretty from "pino-pretty";
+import { censor, redactSecrets, secretSpellings } from "./redact-secrets.ts";
 
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -15,41 +16,13 @@ export interface LoggerOptions {
   readonly destination?: DestinationStream;
 }
 
-/** Names of fields that never reach the log, in any spelling that our code or headers use. */
-const secretNames = [
-  "authorization",
-  "cookie",
-  "password",
-  "secret",
-  "token",
-  "accessToken",
-  "access_token",
-  "refreshToken",
-  "refresh_token",
-  "sessionToken",
-  "session_token",
-  "bearerToken",
-  "bearer_token",
-  "externalToken",
-  "external_token",
-  "apiKey",
-  "api_key",
-  "clientSecret",
-  "client_secret",
-  "totpCode",
-  "totp_code",
-  "backupCode",
-  "backup_code",
-  "privateKey",
-  "private_key",
-];
-const secretHeaders = ["set-cookie", "proxy-authorization", "x-api-key", "x-forwarded-client-cert"];
+const hidden = (): string => censor;
 
-/** Each name at the top of a log line and one to three objects below it. */
-const secretPaths = ["", "*.", "*.*.", "*.*.*."].flatMap((prefix) => [
-  ...secretNames.map((name) => `${prefix}${name}`),
-  ...secretHeaders.map((name) => (prefix === "" ? `["${name}"]` : `${prefix.slice(0, -1)}["${name}"]`)),
-]);
+/** For names at the top of a line and in a child's bindings, which the formatter below does not see. */
+const serializers = {
+  ...Object.fromEntries(secretSpellings.map((name) => [name, hidden])),
+  err: (error: Error) => redactSecrets(stdSerializers.err(error)),
+};
 
 /**
  * Creates a service's logger: JSON lines with `level`, `time` (RFC 3339), `service` and `msg`, or readable ones. Fields named
@@ -69,9 +42,15 @@ export function createLogger(options: LoggerOptions): Logger {
       level: options.level ?? "info",
       base: { service: options.service },
       timestamp: stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: secretPaths, censor: "[redacted]" },
+      formatters: { level: (label) => ({ level: label }), log: redactFields },
+      serializers,
     },
     ...(destination === undefined ? [] : [destination]),
   );
+}
+
+/** Errors are left to the serializer, which knows what of them is worth telling. */
+function redactFields(fields: Record<string, unknown>): Record<string, unknown> {
+  const { err, ...others } = fields;
+  return err === undefined ? redactSecrets(fields) : { ...redactSecrets(others), err };
 }

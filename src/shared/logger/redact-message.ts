@@ -1,6 +1,5 @@
 import { type DescMessage, type JsonObject, type JsonValue, type MessageShape, toJson } from "@bufbuild/protobuf";
-
-const censor = "[redacted]";
+import { censor } from "./redact-secrets.ts";
 
 /**
  * A message in JSON form for the log, in which every field marked `debug_redact` in the contract reads `[redacted]`,

@@ -1,18 +1,20 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { connect } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
-import { PolicyService } from "../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import { EvaluateRequestSchema, PolicyService } from "../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import { EvaluateStreamRequestSchema } from "../../../gen/gatehouse/policy/v1/stream_pb.ts";
 import { createReadiness } from "../lifecycle/readiness.ts";
 import { createLogger } from "../logger/logger.ts";
 import { createMetrics } from "../metrics/metrics.ts";
 import { createHost } from "./host.ts";
+import { frame } from "./testing/raw-grpc.ts";
 import { evaluateRequest, startTestHost, type TestHost } from "./testing/test-host.ts";
 
 const transports: Record<string, (host: TestHost) => Transport> = {
@@ -71,6 +73,28 @@ describe("draining a stream", () => {
     await drained;
   });
 });
+
+for (const door of ["grpcPort", "httpPort"] as const) {
+  it(`asks a connection of age to go, and lets its calls finish (${door})`, async () => {
+    const host = await startTestHost({ maxConnectionAgeMs: 100, maxConnectionAgeGraceMs: 5_000 });
+    const session = connect(`http://127.0.0.1:${host[door]}`);
+    const slow = session.request({
+      ":method": "POST",
+      ":path": "/gatehouse.policy.v1.PolicyService/Evaluate",
+      "content-type": "application/grpc",
+      te: "trailers",
+    });
+    const request = create(EvaluateRequestSchema, evaluateRequest({ id: "slow" }));
+    slow.end(frame(toBinary(EvaluateRequestSchema, request)));
+    const finished = once(slow.resume(), "trailers");
+    const closed = once(session, "close");
+    await once(session, "goaway");
+    const [trailers] = await finished;
+    assert.equal(trailers["grpc-status"], "0");
+    await closed;
+    await host.stop();
+  });
+}
 
 describe("starting", () => {
   it("names the port that is in use and the variable to change, and keeps neither port", async () => {

@@ -143,6 +143,13 @@ describe("the gRPC port", () => {
     await servesOn();
   });
 
+  it("prints no header that it cannot read", async (t) => {
+    const print = t.mock.method(console, "error", () => {});
+    await rawGrpc(host.grpcPort, evaluate, [frame(request("sync"))], { authorization: "s3cr\u00e9t" });
+    assert.equal(print.mock.callCount(), 0);
+    assert.doesNotMatch(host.logs(), /s3cr/);
+  });
+
   it("counts calls by method and code, without a caller's value", async () => {
     const text = await host.metrics.render();
     const series = text.split("\n").filter((line) => line.startsWith("service_requests_total"));

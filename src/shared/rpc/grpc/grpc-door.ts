@@ -1,10 +1,12 @@
 import { createServer, type Server as NetServer } from "node:net";
 import {
+  logVerbosity,
   Server,
   ServerCredentials,
   type ServerInterceptingCall,
   type ServerInterceptor,
   type ServiceDefinition,
+  setLogVerbosity,
 } from "@grpc/grpc-js";
 import { type ListenAddress, listen } from "../../lifecycle/listen.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
@@ -22,6 +24,8 @@ export function createGrpcDoor(
   metrics: Metrics,
 ): Door {
   const { limits } = environment;
+  // It would print headers it cannot read to standard error, secrets among them.
+  setLogVerbosity(logVerbosity.NONE);
   const server = new Server({
     "grpc.max_receive_message_length": limits.maxMessageBytes,
     "grpc.max_send_message_length": limits.maxMessageBytes,
