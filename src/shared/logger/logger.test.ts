@@ -51,7 +51,8 @@ describe("the logger", () => {
       { err: Object.assign(new Error("failed"), { request: { headers: secrets } }) },
     ];
     for (const shape of shapes) {
-      const text = written({}, (logger) => logger.info(shape));
+      const text = written({}, (logger) => logger.info({ ...shape, user: "alice" }));
+      assert.match(text, /"user":"alice"/);
       assert.doesNotMatch(text, /s3cret/);
       assert.equal(text.match(/\[redacted\]/g)?.length, Object.keys(secrets).length);
     }
