@@ -168,3 +168,19 @@ test("no password or token reaches the output of the services", async () => {
   assert.ok(!output.includes("wonderland"));
   assert.ok(!output.includes(sessionToken));
 });
+
+test("JSON that does not fit is refused naming the field, without repeating what may be a password", async () => {
+  const url = `http://127.0.0.1:${deployment.ports.authHttp}/gatehouse.auth.v1.AuthService/Authenticate`;
+  const bodies = [
+    '{"password":{"username":"alice","password":["wonderland"]}}',
+    '{"password":"wonderland"}',
+    '{"bearerToken":{"wonderland":1}}',
+    '{"password":{"username":"alice","password":"wonderland"',
+  ];
+  for (const body of bodies) {
+    const answer = await fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body });
+    const text = await answer.text();
+    assert.equal(answer.status, 400, body);
+    assert.ok(!text.includes("wonderland"), text);
+  }
+});
