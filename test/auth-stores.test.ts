@@ -24,6 +24,17 @@ async function open(redisUrl: string, dataDir: string): Promise<Stores> {
   return stores;
 }
 
+function sessionsIn({ sessions }: Stores, clock: () => number): Sessions {
+  return createSessions({
+    store: sessions,
+    clock,
+    random: randomBytes,
+    idleTimeoutMs: 30 * minute,
+    maxAgeMs: 7 * day,
+    limit: 5,
+  });
+}
+
 /** Every store that auth-service can be given. */
 const backends: Readonly<Record<string, () => Promise<Backend>>> = {
   SQLite: async () => {
@@ -48,15 +59,7 @@ for (const [name, start] of Object.entries(backends)) {
     let now = 1_800_000_000_000;
     let users = 0;
 
-    const sessionsOf = (from: Stores): Sessions =>
-      createSessions({
-        store: from.sessions,
-        clock: () => now,
-        random: randomBytes,
-        idleTimeoutMs: 30 * minute,
-        maxAgeMs: 7 * day,
-        limit: 5,
-      });
+    const sessionsOf = (from: Stores): Sessions => sessionsIn(from, () => now);
     const newUser = (): string => {
       users += 1;
       return `user-${users}`;
@@ -181,14 +184,7 @@ for (const [name, start] of Object.entries(backends)) {
 it("neither a token nor anything to make one of is in the embedded store, whose file is its owner's", async () => {
   const dir = mkdtempSync(join(tmpdir(), "gatehouse-stores-"));
   const stores = await open("", dir);
-  const sessions = createSessions({
-    store: stores.sessions,
-    clock: Date.now,
-    random: randomBytes,
-    idleTimeoutMs: 30 * minute,
-    maxAgeMs: 7 * day,
-    limit: 5,
-  });
+  const sessions = sessionsIn(stores, Date.now);
   const { token } = await sessions.open("alice", ["pwd"]);
   const bytes = ["auth.db", "auth.db-wal"].map((file) => readFileSync(join(dir, file), "latin1")).join("");
   assert.ok(!bytes.includes(token) && !bytes.includes(Buffer.from(token, "base64url").toString("latin1")));
@@ -200,14 +196,7 @@ it("neither a token nor anything to make one of is in the embedded store, whose 
 it("a Redis that is gone is UNAVAILABLE soon, and is used again when it is back", async () => {
   const server = await startRedisServer();
   const stores = await open(server.url, "");
-  const sessions = createSessions({
-    store: stores.sessions,
-    clock: Date.now,
-    random: randomBytes,
-    idleTimeoutMs: 30 * minute,
-    maxAgeMs: 7 * day,
-    limit: 5,
-  });
+  const sessions = sessionsIn(stores, Date.now);
   try {
     const { token } = await sessions.open("alice", ["pwd"]);
     await server.kill();

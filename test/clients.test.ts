@@ -134,3 +134,22 @@ test("both services tell their health and metrics", async () => {
     }
   }
 });
+
+test("decisions are counted by their outcome", async () => {
+  const counts = async (): Promise<Record<string, number>> => {
+    const text = await (await fetch(`http://127.0.0.1:${deployment.ports.policyHttp}/metrics`)).text();
+    const samples = text.matchAll(/^policy_decisions_total\{[^}]*outcome="(\w+)"[^}]*\} (\d+)$/gm);
+    return Object.fromEntries([...samples].map(([, outcome = "", count]) => [outcome, Number(count)]));
+  };
+  const policy = createClient(
+    PolicyService,
+    createGrpcTransport({ baseUrl: `http://127.0.0.1:${deployment.ports.policy}` }),
+  );
+  const before = await counts();
+  await policy.evaluate(mayEdit("alice"));
+  await policy.evaluate(mayEdit("bob"));
+  await policy.evaluateBatch({ items: [mayEdit("bob"), mayEdit("alice", "nowhere")] });
+  const after = await counts();
+  const grown = Object.keys(after).map((outcome) => [outcome, (after[outcome] ?? 0) - (before[outcome] ?? 0)]);
+  assert.deepEqual(Object.fromEntries(grown), { allow: 1, deny: 2, indeterminate: 1 });
+});

@@ -3,20 +3,12 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { Decision } from "../gen/gatehouse/policy/v1/decision_pb.ts";
 import { PolicyService } from "../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import { startDeployment } from "./support/deployment.ts";
-
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt += 1) {
-    if (await holds()) return;
-    await sleep(50);
-  }
-  assert.fail(`${what} within 10 s`);
-}
+import { until } from "./support/until.ts";
 
 test("policies are reloaded when their file changes; a bad edit keeps the last good set and says why", async () => {
   const dir = mkdtempSync(join(tmpdir(), "gatehouse-policies-"));

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { RetryInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
 import { type Deployment, startDeployment } from "./support/deployment.ts";
+import { until } from "./support/until.ts";
 
 let deployment: Deployment;
 let token: string;
@@ -42,14 +42,6 @@ async function breakerState(): Promise<number> {
   const line = /^circuit_breaker_state\{[^}]*target="policy-service"[^}]*\} (\d)$/m.exec(metrics);
   assert.ok(line, "circuit_breaker_state is exported");
   return Number(line[1]);
-}
-
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt += 1) {
-    if (await holds()) return;
-    await sleep(50);
-  }
-  assert.fail(`${what} within 10 s`);
 }
 
 function assertUnavailable(error: unknown): true {

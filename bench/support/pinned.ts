@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { type ChildService, startChildService } from "../../src/cli/child-service.ts";
 
 /** Heap flags of the shipped image; docs/operations.md has their reasons. */
@@ -21,12 +22,9 @@ export async function startPinned(
       if (stream === "stderr") process.stderr.write(`${line}\n`);
     },
   });
-  const failure = new Promise<never>((_resolve, reject) => {
-    setTimeout(() => reject(new Error(`${entry} was not ready within 20 s`)), 20_000).unref();
-    child.exited.then((code) => reject(new Error(`${entry} ended with code ${code}`)), reject);
+  const late = sleep(20_000, undefined, { ref: false }).then(() => {
+    throw new Error(`${entry} was not ready within 20 s`);
   });
-  // Once the child serves, its end is no failure.
-  failure.catch(() => undefined);
-  await Promise.race([child.ready, failure]);
+  await Promise.race([child.ready, late]);
   return child;
 }

@@ -95,26 +95,19 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     limits: hostLimits(config),
   });
 
-  async function stop(): Promise<void> {
-    await host.drain();
-    policy.close();
-    await stores.close();
-  }
-
   return {
     async start() {
-      try {
-        if (config.profile === "demo") {
-          await stores.ready(AbortSignal.timeout(5_000));
-          await seedDemo(identities, passwords, clock());
-        }
-        return await host.start();
-      } catch (error) {
-        await stop();
-        throw error;
+      if (config.profile === "demo") {
+        await stores.ready(AbortSignal.timeout(5_000));
+        await seedDemo(identities, passwords, clock());
       }
+      return await host.start();
     },
-    stop,
+    async stop() {
+      await host.drain();
+      policy.close();
+      await stores.close();
+    },
   };
 }
 

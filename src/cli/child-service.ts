@@ -22,7 +22,7 @@ export interface ChildServiceOptions {
 /** A service that runs as a child process. */
 export interface ChildService {
   readonly pid: number;
-  /** Fulfilled once it serves; never when it ends before that. */
+  /** Fulfilled once it serves; rejected when it ends before that. */
   readonly ready: Promise<void>;
   /** Fulfilled with its exit code, or `undefined` when a signal ended it. */
   readonly exited: Promise<number | undefined>;
@@ -60,13 +60,14 @@ export function startChildService(options: ChildServiceOptions): ChildService {
   const kill = (): void => void child.kill("SIGKILL");
   process.once("exit", kill);
 
+  const ready = waitUntil(options, () => running);
+  // Whoever does not wait for it hears of the end by `exited`.
+  ready.catch(() => undefined);
+
   return {
     pid: child.pid ?? 0,
     exited,
-    ready: waitUntil(
-      async () => await options.isReady(),
-      () => running,
-    ),
+    ready,
     async stop(signal = "SIGTERM"): Promise<number | undefined> {
       if (running) child.kill(signal);
       return await exited;
@@ -75,13 +76,13 @@ export function startChildService(options: ChildServiceOptions): ChildService {
   };
 }
 
-async function waitUntil(isReady: () => Promise<boolean>, isRunning: () => boolean): Promise<void> {
+async function waitUntil({ entry, isReady }: ChildServiceOptions, isRunning: () => boolean): Promise<void> {
   while (isRunning()) {
     // Somebody else's server on our port may answer before our child has failed: trust it only while the child lives.
     if ((await isReady().catch(() => false)) && isRunning()) return;
     await sleep(50);
   }
-  await new Promise(() => undefined);
+  throw new Error(`${entry} ended before it served.`);
 }
 
 /** Whether an HTTP edge on loopback says that its service is ready. */

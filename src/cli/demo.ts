@@ -44,12 +44,13 @@ async function main(): Promise<void> {
   process.on("SIGTERM", () => void stop());
 
   services.push(start("policy", env, ports.policyHttpPort), start("auth", env, ports.authHttpPort));
-  const ended = Promise.race(services.map((service) => service.exited));
-  const started = Promise.all(services.map((service) => service.ready));
-  const first = await Promise.race([started.then(() => "ready" as const), ended]);
-  if (first === "ready") {
+  const serving = await Promise.all(services.map((service) => service.ready)).then(
+    () => true,
+    () => false,
+  );
+  if (serving) {
     process.stdout.write(demoBanner(ports));
-    await ended;
+    await Promise.race(services.map((service) => service.exited));
   }
   await stop();
   const codes = await Promise.all(services.map((service) => service.exited));

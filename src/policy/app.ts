@@ -70,23 +70,16 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
     limits: hostLimits(config),
   });
 
-  async function stop(): Promise<void> {
-    await host.drain();
-    source.close();
-    await control.close();
-  }
-
   return {
     async start() {
-      try {
-        const ports = await host.start();
-        await source.firstLoad();
-        return ports;
-      } catch (error) {
-        await stop();
-        throw error;
-      }
+      const ports = await host.start();
+      await source.firstLoad;
+      return ports;
     },
-    stop,
+    async stop() {
+      await host.drain();
+      source.close();
+      await control.close();
+    },
   };
 }

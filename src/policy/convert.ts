@@ -13,7 +13,7 @@ import {
 import type { Entity, EntityUid } from "../../gen/gatehouse/policy/v1/entity_pb.ts";
 import type { EvaluateRequest, EvaluateResponse } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import type { FieldViolation } from "../shared/service-error.ts";
-import type { Evaluation } from "./cedar/engine.ts";
+import type { Evaluation } from "./cedar/decision.ts";
 import type { PolicyExplanation } from "./cedar/explain.ts";
 import type { CedarJsonObject, EntityJson, EntityUid as Uid } from "./cedar/types.ts";
 import type { ExplainedDecision, Query } from "./domain/evaluate.ts";
@@ -136,7 +136,8 @@ export function fromItemEvaluation(evaluation: Evaluation): ItemDecision {
   };
 }
 
-function fromPolicyError({ policyId, message }: Evaluation["errors"][number]): PolicyError {
+/** A policy that failed. */
+export function fromPolicyError({ policyId, message }: Evaluation["errors"][number]): PolicyError {
   return { $typeName: "gatehouse.policy.v1.PolicyError", policyId, message };
 }
 

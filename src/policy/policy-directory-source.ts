@@ -20,7 +20,7 @@ export interface PolicyDirectorySourceOptions {
 /** The active policies as those of a directory. */
 export interface PolicyDirectorySource {
   /** Fulfilled once the directory has been looked at, whether or not it could be loaded. */
-  firstLoad(): Promise<void>;
+  readonly firstLoad: Promise<void>;
   close(): void;
 }
 
@@ -53,5 +53,5 @@ export function followPolicyDirectory(options: PolicyDirectorySourceOptions): Po
   }
 
   const watcher = watchPolicyDirectory({ directory, control, onChange, onError });
-  return { firstLoad: () => watcher.check(), close: () => watcher.close() };
+  return { firstLoad: watcher.firstLook, close: () => watcher.close() };
 }

@@ -1,5 +1,4 @@
 import { Counter, Gauge, type Registry } from "prom-client";
-import type { Evaluation } from "./cedar/engine.ts";
 import type { DecisionObserver } from "./domain/decision-observer.ts";
 
 /** Metrics of policy-service beside those that every service has. */
@@ -12,24 +11,26 @@ export interface PolicyMetrics extends DecisionObserver {
 
 export function createPolicyMetrics(registry: Registry): PolicyMetrics {
   const registers = [registry];
-  /** Decisions of streams since the last scrape: a counter's own cost would be felt there. */
-  const tally = { allow: 0, deny: 0, indeterminate: 0, errors: 0 };
-  function flush(): void {
-    for (const outcome of ["allow", "deny", "indeterminate"] as const) outcomes[outcome].inc(tally[outcome]);
-    failures.inc(tally.errors);
-    Object.assign(tally, { allow: 0, deny: 0, indeterminate: 0, errors: 0 });
-  }
-  const decisions = new Counter({
+  /** What has been counted since the start: a counter's own cost would be felt in streams. */
+  const tally = { allow: 0, deny: 0, indeterminate: 0, failures: 0 };
+  new Counter({
     name: "policy_decisions_total",
     help: "Decisions by outcome: allow, deny, or deny because evaluation was indeterminate.",
     labelNames: ["outcome"],
     registers,
-    collect: flush,
+    collect() {
+      this.reset();
+      for (const outcome of ["allow", "deny", "indeterminate"] as const) this.inc({ outcome }, tally[outcome]);
+    },
   });
-  const failures = new Counter({
+  new Counter({
     name: "policy_evaluation_errors_total",
     help: "Policies that failed during evaluation and were skipped or, in strict mode, denied.",
     registers,
+    collect() {
+      this.reset();
+      this.inc(tally.failures);
+    },
   });
   const loads = new Counter({
     name: "policy_loads_total",
@@ -49,21 +50,12 @@ export function createPolicyMetrics(registry: Registry): PolicyMetrics {
     help: "When the active set was activated, in seconds since the epoch.",
     registers,
   });
-  const outcomes = {
-    allow: decisions.labels({ outcome: "allow" }),
-    deny: decisions.labels({ outcome: "deny" }),
-    indeterminate: decisions.labels({ outcome: "indeterminate" }),
-  };
   return {
-    decided(_snapshot, _query, evaluation): void {
-      outcomes[outcomeOf(evaluation)].inc();
-      if (evaluation.errors.length > 0) failures.inc(evaluation.errors.length);
-    },
-    tallied({ allow, indeterminate, errors }): void {
+    decided(allow, indeterminate, failed): void {
       if (allow) tally.allow += 1;
       else if (indeterminate) tally.indeterminate += 1;
       else tally.deny += 1;
-      tally.errors += errors.length;
+      tally.failures += failed;
     },
     activated(policyCount, entityCount): void {
       loads.inc({ result: "ok" });
@@ -77,9 +69,4 @@ export function createPolicyMetrics(registry: Registry): PolicyMetrics {
       stale.set(1);
     },
   };
-}
-
-function outcomeOf({ decision, indeterminate }: Evaluation): "allow" | "deny" | "indeterminate" {
-  if (decision === "ALLOW") return "allow";
-  return indeterminate ? "indeterminate" : "deny";
 }

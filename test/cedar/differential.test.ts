@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { createDecision } from "../../src/policy/cedar/decision.ts";
-import { createEngine, type Engine, type Evaluation } from "../../src/policy/cedar/engine.ts";
+import { createDecision, type Evaluation } from "../../src/policy/cedar/decision.ts";
+import { createEngine, type Engine } from "../../src/policy/cedar/engine.ts";
 import { createEntityStore } from "../../src/policy/cedar/entity-store.ts";
 import { createPolicySet } from "../../src/policy/cedar/policy-set.ts";
 import { type Answer, ask, type OracleRequest, preparse, toPolicySetJson } from "./oracle.ts";

@@ -54,11 +54,9 @@ export async function startDeployment(env: Readonly<Record<string, string>> = {}
       isReady: () => isEdgeReady(name === "auth" ? ports.authHttp : ports.policyHttp),
       onLine: (line) => output.push(`${name}: ${line}`),
     });
-    const ended = child.exited.then((code) => {
-      throw new Error(`${name} ended with ${code} before it served:\n${output.join("\n")}`);
+    await child.ready.catch((cause: Error) => {
+      throw new Error(`${cause.message}\n${output.join("\n")}`, { cause });
     });
-    ended.catch(() => undefined);
-    await Promise.race([child.ready, ended]);
     return child;
   };
   const services = { policy: await start("policy"), auth: await start("auth") };

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
+import { freePort } from "./ports.ts";
 import { redisServerBinary } from "./redis-binary.ts";
 
 /** A real Redis on a free port of the loopback address, with an append-only file in a directory of its own. */
@@ -74,16 +74,6 @@ export async function startRedisServer({ cluster = false, password }: RedisServe
       rmSync(dir, { recursive: true, force: true });
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("No port.");
-  return address.port;
 }
 
 async function untilAnswers(port: number, cluster: boolean, password?: string): Promise<void> {

@@ -30,6 +30,8 @@ export type PolicyWatcherOptions = {
 export type PolicyWatcher = {
   /** The last content that loaded. */
   readonly current: PolicyDirectory | undefined;
+  /** Fulfilled once what was there at first has been told of. */
+  readonly firstLook: Promise<void>;
   /** Looks now, and answers once what is there has been told of. */
   check(): Promise<void>;
   close(): void;
@@ -124,9 +126,10 @@ export function watchPolicyDirectory(options: PolicyWatcherOptions): PolicyWatch
     if (!looking) void check();
   }, pollMs);
   poll.unref();
-  void onSign();
+  const firstLook = onSign();
 
   return {
+    firstLook,
     get current() {
       return current;
     },

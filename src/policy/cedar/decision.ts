@@ -22,3 +22,27 @@ export interface Decision {
 export function createDecision(): Decision {
   return { allow: false, forbidden: false, indeterminate: false, determining: [], errors: [] };
 }
+
+/** The answer to one request. */
+export interface Evaluation {
+  readonly decision: "ALLOW" | "DENY";
+  /** The ids of the policies that determine it, in the policy set's order. */
+  readonly determining: readonly string[];
+  /** The policies that failed; `policyId` is empty for a fault outside any policy. */
+  readonly errors: readonly { readonly policyId: string; readonly message: string }[];
+  /** See {@link Decision.indeterminate}. */
+  readonly indeterminate: boolean;
+}
+
+/** Reads a decision out, with the ids of policies in place of their indexes. */
+export function toEvaluation(
+  { allow, determining, errors, indeterminate }: Decision,
+  policyIds: readonly string[],
+): Evaluation {
+  return {
+    decision: allow ? "ALLOW" : "DENY",
+    determining: determining.map((index) => policyIds[index] as string),
+    errors: errors.map(({ policyIndex, message }) => ({ policyId: policyIds[policyIndex] ?? "", message })),
+    indeterminate,
+  };
+}

@@ -1,6 +1,6 @@
 import { type CandidateMemo, createCandidateMemo } from "./candidate-memo.ts";
 import type { Env } from "./code.ts";
-import { createDecision, type Decision } from "./decision.ts";
+import { createDecision, type Decision, type Evaluation, toEvaluation } from "./decision.ts";
 import { readUid } from "./entity-json.ts";
 import type { EntityView } from "./entity-node.ts";
 import type { EntityOverlay } from "./entity-overlay.ts";
@@ -35,17 +35,6 @@ export interface AuthorizationRequest {
   readonly entities?: readonly EntityJson[];
 }
 
-/** The answer to one request. */
-export interface Evaluation {
-  readonly decision: "ALLOW" | "DENY";
-  /** The ids of the policies that determine it, in the policy set's order. */
-  readonly determining: readonly string[];
-  /** The policies that failed; `policyId` is empty for a fault outside any policy. */
-  readonly errors: readonly { readonly policyId: string; readonly message: string }[];
-  /** See {@link Decision.indeterminate}. */
-  readonly indeterminate: boolean;
-}
-
 /** A principal, action or resource made ready for {@link Engine.decide}; valid for the engine that made it. */
 export type ResolvedEntity = EntityRef;
 
@@ -56,6 +45,8 @@ export type PreparedContext = CedarRecord;
 export interface Engine {
   readonly policySet: CompiledPolicySet;
   readonly entities: EntityStore;
+  /** The same policies over the entities after `puts`; throws as `EntityStore.with`. */
+  withEntities(puts: readonly EntityJson[]): Engine;
   /** Decides one request. Throws `EntityError` or `ValueError` when the request is malformed. */
   evaluate(request: AuthorizationRequest): Evaluation;
   /** Makes an entity uid ready. Throws `EntityError` when malformed. */
@@ -88,6 +79,7 @@ export function createEngine(parts: {
 class CedarEngine implements Engine {
   readonly policySet: CompiledPolicySet;
   readonly entities: EntityStore;
+  readonly #options: EngineOptions;
   readonly #strictForbid: boolean;
   readonly #contextLimits: ValueLimits;
   readonly #memo: CandidateMemo;
@@ -97,11 +89,16 @@ class CedarEngine implements Engine {
   constructor(policySet: CompiledPolicySet, entities: EntityStore, options: EngineOptions) {
     this.policySet = policySet;
     this.entities = entities;
+    this.#options = options;
     this.#strictForbid = options.strictForbid ?? true;
     this.#contextLimits = { ...DEFAULT_VALUE_LIMITS, ...options.contextLimits };
     this.#memo = createCandidateMemo(policySet.index, entities);
     const nobody = new EntityRef("_", "", false);
     this.#env = { principal: nobody, action: nobody, resource: nobody, context: EMPTY_CONTEXT, view: entities };
+  }
+
+  withEntities(puts: readonly EntityJson[]): Engine {
+    return new CedarEngine(this.policySet, this.entities.with(puts), this.#options);
   }
 
   resolve(uid: EntityUidJson): ResolvedEntity {
@@ -150,13 +147,7 @@ class CedarEngine implements Engine {
     } else {
       this.#decideOver(this.entities.overlay(request.entities), principal, action, resource, context, out);
     }
-    const { policyIds } = this.policySet;
-    return {
-      decision: out.allow ? "ALLOW" : "DENY",
-      determining: out.determining.map((index) => policyIds[index] as string),
-      errors: out.errors.map(({ policyIndex, message }) => ({ policyId: policyIds[policyIndex] ?? "", message })),
-      indeterminate: out.indeterminate,
-    };
+    return toEvaluation(out, this.policySet.policyIds);
   }
 
   forEachCandidate(request: AuthorizationRequest, visit: (candidate: Candidate, env: Env) => void): void {

@@ -1,4 +1,5 @@
-import type { AuthorizationRequest, Engine, Evaluation } from "./engine.ts";
+import type { Evaluation } from "./decision.ts";
+import type { AuthorizationRequest, Engine } from "./engine.ts";
 import { EvaluationFailure } from "./errors.ts";
 import type { CedarJson, CedarJsonObject } from "./types.ts";
 import { isObject } from "./value-json.ts";

@@ -12,7 +12,6 @@ const retained = 16;
 export class ActivePolicies {
   #active: Snapshot | undefined;
   readonly #byRevision = new Map<string, Snapshot>();
-  readonly #listeners = new Set<(active: Snapshot) => void>();
 
   get active(): Snapshot | undefined {
     return this.#active;
@@ -51,12 +50,5 @@ export class ActivePolicies {
       if (this.#byRevision.size <= retained + 1) break;
       this.#byRevision.delete(revision);
     }
-    for (const listener of this.#listeners) listener(snapshot);
-  }
-
-  /** Calls the listener after each activation, until the answered function is called. */
-  onActivate(listener: (active: Snapshot) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
   }
 }

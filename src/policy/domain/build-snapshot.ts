@@ -22,7 +22,6 @@ export function buildSnapshot(
   return {
     revision: `${sequence}-${loaded.contentHash.slice(0, 12)}`,
     engine: createEngine({ ...loaded.compiled, options }),
-    strictForbid: options.strictForbid,
     requestValidator: loaded.schema === undefined ? undefined : createRequestValidator(loaded.schema.schema),
   };
 }

@@ -1,5 +1,6 @@
 import { type FieldViolation, invalidArgument } from "../../shared/service-error.ts";
-import { type AuthorizationRequest, createEngine, type Evaluation } from "../cedar/engine.ts";
+import type { Evaluation } from "../cedar/decision.ts";
+import type { AuthorizationRequest } from "../cedar/engine.ts";
 import { isTypeName } from "../cedar/entity-ref.ts";
 import { EntityError, ValueError } from "../cedar/errors.ts";
 import { type Explanation, explain as explainRequest, findStepUps, type StepUp } from "../cedar/explain.ts";
@@ -30,13 +31,8 @@ export function evaluate(snapshot: Snapshot, query: Query): Evaluation {
  * @throws ServiceError INVALID_ARGUMENT when the entities are malformed.
  */
 export function overlay(snapshot: Snapshot, entities: readonly EntityJson[]): Snapshot {
-  const { engine, strictForbid } = snapshot;
   try {
-    const options = { strictForbid };
-    return {
-      ...snapshot,
-      engine: createEngine({ policySet: engine.policySet, entities: engine.entities.with(entities), options }),
-    };
+    return { ...snapshot, engine: snapshot.engine.withEntities(entities) };
   } catch (error) {
     if (!(error instanceof EntityError || error instanceof ValueError)) throw error;
     throw invalidArgument([{ field: "entities", description: error.message }]);

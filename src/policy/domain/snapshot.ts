@@ -6,8 +6,6 @@ export interface Snapshot {
   /** `<sequence>-<first 12 hex digits of the content hash>`. */
   readonly revision: string;
   readonly engine: Engine;
-  /** Whether a `forbid` that fails denies; see EngineOptions. */
-  readonly strictForbid: boolean;
   /** Checks requests against the schema; absent when the set has no schema. */
   readonly requestValidator: RequestValidator | undefined;
 }

@@ -34,7 +34,7 @@ export function createEvaluateBatchHandler({
     try {
       const query = toItemQuery(request, item);
       const evaluation = evaluate(snapshot, query);
-      observer.decided(snapshot, query, evaluation);
+      observer.decided(evaluation.decision === "ALLOW", evaluation.indeterminate, evaluation.errors.length);
       return result({ case: "decision", value: fromItemEvaluation(evaluation) });
     } catch (error) {
       return result({ case: "error", value: toStatus(error) });

@@ -25,7 +25,7 @@ export function createEvaluateHandler({
     const query = toQuery(request);
     const snapshot = policies.require(request.revision);
     const evaluation = evaluate(snapshot, query);
-    observer.decided(snapshot, query, evaluation);
+    observer.decided(evaluation.decision === "ALLOW", evaluation.indeterminate, evaluation.errors.length);
     const answer = fromEvaluation(evaluation, snapshot.revision, nextDecisionId());
     if (!request.explain) return answer;
     const diagnostics = fromExplanation(explain(snapshot, query, stepUps), snapshot.engine.policySet.policyIds.length);

@@ -8,11 +8,11 @@ import type {
 } from "../../../gen/gatehouse/policy/v1/stream_pb.ts";
 import { toStatus } from "../../shared/rpc/steps/status.ts";
 import { type FieldViolation, invalidArgument, ServiceError } from "../../shared/service-error.ts";
-import type { Decision } from "../cedar/decision.ts";
-import { checkUid, toContext, toUid } from "../convert.ts";
+import { type Decision, toEvaluation } from "../cedar/decision.ts";
+import { checkUid, fromPolicyError, toContext, toUid } from "../convert.ts";
 import type { ItemEvaluator, StreamContext, StreamEntity } from "./item-evaluator.ts";
 import type { PolicyLists } from "./policy-lists.ts";
-import { late, overCredit, policyErrors } from "./rows.ts";
+import { late, overCredit } from "./rows.ts";
 
 /** Most uids that a stream's table holds (stream.proto). */
 const maxUids = 65_536;
@@ -115,7 +115,7 @@ export function answerColumns(frame: ColumnFrame, columns: ColumnsContext): Colu
       policyLists[index] = lists.indexOf(decision.determining);
       if (decision.indeterminate) indeterminate.push(index);
       if (decision.errors.length > 0) {
-        const errors = policyErrors(decision, policyIds);
+        const errors = toEvaluation(decision, policyIds).errors.map(fromPolicyError);
         failed.push({ $typeName: "gatehouse.policy.v1.ColumnPolicyErrors", index, errors });
       }
     } catch (error) {

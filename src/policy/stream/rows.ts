@@ -1,10 +1,8 @@
-import type { PolicyError } from "../../../gen/gatehouse/policy/v1/decision_pb.ts";
-import { DecisionReason, Decision as WireDecision } from "../../../gen/gatehouse/policy/v1/decision_pb.ts";
 import type { RowItem, RowResult } from "../../../gen/gatehouse/policy/v1/stream_pb.ts";
 import { toStatus } from "../../shared/rpc/steps/status.ts";
 import { type FieldViolation, invalidArgument, ServiceError } from "../../shared/service-error.ts";
-import type { Decision } from "../cedar/decision.ts";
-import { checkEntities, checkUid, toEntity, toUid } from "../convert.ts";
+import { type Decision, toEvaluation } from "../cedar/decision.ts";
+import { checkEntities, checkUid, fromItemEvaluation, toEntity, toUid } from "../convert.ts";
 import { overlay } from "../domain/evaluate.ts";
 import { ItemEvaluator, type StreamContext } from "./item-evaluator.ts";
 
@@ -30,7 +28,8 @@ export function answerRows(items: readonly RowItem[], rows: RowsContext): RowRes
     try {
       if (index >= rows.maxInFlight) throw overCredit();
       checkId(item.id, inFlight);
-      return answered(item.id, answerRow(item, rows), rows.evaluator.snapshot.engine.policySet.policyIds);
+      const evaluation = toEvaluation(answerRow(item, rows), rows.evaluator.snapshot.engine.policySet.policyIds);
+      return rowResult(item.id, { case: "decision", value: fromItemEvaluation(evaluation) });
     } catch (error) {
       return rowResult(item.id, { case: "error", value: toStatus(error) });
     }
@@ -68,34 +67,6 @@ function answerRow(item: RowItem, rows: RowsContext): Decision {
   );
   rows.decided(decision);
   return decision;
-}
-
-function answered(id: string, decision: Decision, policyIds: readonly string[]): RowResult {
-  return rowResult(id, {
-    case: "decision",
-    value: {
-      $typeName: "gatehouse.policy.v1.ItemDecision",
-      decision: decision.allow ? WireDecision.ALLOW : WireDecision.DENY,
-      determiningPolicies: decision.determining.map((index) => policyIds[index] as string),
-      errors: policyErrors(decision, policyIds),
-      reason: reasonOf(decision),
-    },
-  });
-}
-
-/** The policies that failed in a decision. */
-export function policyErrors(decision: Decision, policyIds: readonly string[]): PolicyError[] {
-  return decision.errors.map(({ policyIndex, message }) => ({
-    $typeName: "gatehouse.policy.v1.PolicyError",
-    policyId: policyIds[policyIndex] ?? "",
-    message,
-  }));
-}
-
-function reasonOf({ allow, forbidden, indeterminate }: Decision): DecisionReason {
-  if (allow) return DecisionReason.PERMITTED;
-  if (forbidden) return DecisionReason.FORBIDDEN;
-  return indeterminate ? DecisionReason.INDETERMINATE : DecisionReason.NO_MATCH;
 }
 
 function rowResult(id: string, result: RowResult["result"]): RowResult {

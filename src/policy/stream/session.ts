@@ -68,7 +68,8 @@ export class EvaluateStreamSession {
     this.#call = call;
     this.#context = context;
     this.#dependencies = dependencies;
-    this.#decided = (decision) => dependencies.observer.tallied(decision);
+    this.#decided = (decision) =>
+      dependencies.observer.decided(decision.allow, decision.indeterminate, decision.errors.length);
   }
 
   start(): void {

@@ -4,10 +4,11 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { EvaluateRequestSchema, EvaluateResponseSchema } from "../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import { evaluateCodec } from "./evaluate-codec.ts";
+import { outcome, texts, uids } from "./testing/arbitraries.ts";
 
 const buffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-const text = fc.oneof(fc.string({ maxLength: 200 }), fc.string({ unit: "binary", maxLength: 60 }), fc.constant(""));
-const uid = fc.record({ type: text, id: text });
+const text = texts(200);
+const uid = uids(text);
 const request = fc.record(
   {
     principal: uid,
@@ -27,15 +28,6 @@ const response = fc.record({
   decisionId: text,
   reason: fc.constantFrom(0, 1, 2, 3, 4),
 });
-
-/** What a decoder makes of bytes: a message, or that it refuses them. */
-function outcome(decode: () => unknown): unknown {
-  try {
-    return decode();
-  } catch {
-    return "refused";
-  }
-}
 
 test("requests decode as protobuf-es decodes them", () => {
   fc.assert(

@@ -7,7 +7,7 @@ import {
   EvaluateResponseSchema,
 } from "../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import type { MethodCodec } from "../../shared/rpc/handler.ts";
-import { decodeUid, isPlain } from "./plain-form.ts";
+import { decodeUid, isPlain, writeText } from "./plain-form.ts";
 
 /**
  * Encodes and decodes the plain form of `Evaluate` by hand: three uids in ASCII in, a decision with its policies out.
@@ -78,11 +78,11 @@ function encodePlain(message: EvaluateResponse): Buffer | undefined {
   }
   for (const policy of determiningPolicies) {
     if (!isPlain(policy)) return undefined;
-    at = writeText(policyTag, policy, at);
+    at = writeText(scratch, policyTag, policy, at);
   }
   if (!isPlain(revision) || !isPlain(decisionId)) return undefined;
-  if (revision !== "") at = writeText(revisionTag, revision, at);
-  if (decisionId !== "") at = writeText(decisionIdTag, decisionId, at);
+  if (revision !== "") at = writeText(scratch, revisionTag, revision, at);
+  if (decisionId !== "") at = writeText(scratch, decisionIdTag, decisionId, at);
   if (reason !== 0) {
     scratch[at++] = reasonTag;
     scratch[at++] = reason;
@@ -90,11 +90,4 @@ function encodePlain(message: EvaluateResponse): Buffer | undefined {
   const bytes = Buffer.allocUnsafe(at);
   scratch.copy(bytes, 0, 0, at);
   return bytes;
-}
-
-function writeText(tag: number, text: string, at: number): number {
-  const length = scratch.write(text, at + 2, "utf8");
-  scratch[at] = tag;
-  scratch[at + 1] = length;
-  return at + 2 + length;
 }

@@ -24,3 +24,11 @@ const plainTextLength = 42;
 export function isPlain(text: string): boolean {
   return text.length <= plainTextLength && text.isWellFormed();
 }
+
+/** Writes a text of the plain form as a length-delimited field, and answers where it ends. */
+export function writeText(into: Buffer, tag: number, text: string, at: number): number {
+  const length = into.write(text, at + 2, "utf8");
+  into[at] = tag;
+  into[at + 1] = length;
+  return at + 2 + length;
+}

@@ -7,9 +7,10 @@ import {
   EvaluateStreamResponseSchema,
 } from "../../../gen/gatehouse/policy/v1/stream_pb.ts";
 import { streamCodec } from "./stream-codec.ts";
+import { outcome, texts, uids } from "./testing/arbitraries.ts";
 
-const text = fc.oneof(fc.string({ maxLength: 45 }), fc.string({ unit: "binary", maxLength: 45 }), fc.constant(""));
-const uid = fc.record({ type: text, id: text });
+const text = texts(45);
+const uid = uids(text);
 const item = fc.record(
   {
     id: text,
@@ -33,15 +34,6 @@ const plainDecision = fc.record({
   determiningPolicies: fc.array(text, { maxLength: 1 }),
   reason: fc.constantFrom(1, 2, 3),
 });
-
-/** What a codec makes of its input, or that it refuses it. */
-function outcome(run: () => unknown): unknown {
-  try {
-    return run();
-  } catch {
-    return "refused";
-  }
-}
 
 const request = (items: object[]): Buffer =>
   Buffer.from(

@@ -9,7 +9,7 @@ import {
   type RowResult,
 } from "../../../gen/gatehouse/policy/v1/stream_pb.ts";
 import type { MethodCodec } from "../../shared/rpc/handler.ts";
-import { decodeUid, isPlain } from "./plain-form.ts";
+import { decodeUid, isPlain, writeText } from "./plain-form.ts";
 
 /**
  * Encodes and decodes rows in their plain form by hand: an id and three uids in ASCII in, a decision with its policies out.
@@ -110,24 +110,17 @@ function encodeRow({ id, result }: RowResult, start: number): number {
   const [policy] = determiningPolicies;
   // Two texts of the plain form and their frames could just exceed a length of one byte.
   if (policy !== undefined && (!isPlain(policy) || (id.length + policy.length) * 3 > 100)) return -1;
-  let at = writeText(0x0a, id, start + 2);
+  let at = writeText(scratch, 0x0a, id, start + 2);
   scratch[at] = 0x12;
   const decisionStart = at + 2;
   at = decisionStart;
   scratch[at++] = 0x08;
   scratch[at++] = decision;
-  if (policy !== undefined) at = writeText(0x12, policy, at);
+  if (policy !== undefined) at = writeText(scratch, 0x12, policy, at);
   scratch[at++] = 0x20;
   scratch[at++] = reason;
   scratch[decisionStart - 1] = at - decisionStart;
   scratch[start] = itemTag;
   scratch[start + 1] = at - start - 2;
   return at;
-}
-
-function writeText(tag: number, text: string, at: number): number {
-  const length = scratch.write(text, at + 2, "utf8");
-  scratch[at] = tag;
-  scratch[at + 1] = length;
-  return at + 2 + length;
 }

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Registry } from "prom-client";
 import { Decision } from "../../../gen/gatehouse/policy/v1/decision_pb.ts";
 import { type EvaluateResponse, PolicyService } from "../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
-import { createBreakerGauge } from "../resilience/breaker-gauge.ts";
+import { createMetrics } from "../metrics/metrics.ts";
 import { ServiceError } from "../service-error.ts";
 import {
   type CallOptions,
@@ -214,11 +213,10 @@ describe("unary client", () => {
 });
 
 test("the breaker opens when the server is killed, and heals by itself when it is back", async () => {
-  const registry = new Registry();
+  const metrics = createMetrics({ service: "auth-service", process: false });
   const states: string[] = [];
-  const gauge = createBreakerGauge(registry, "auth-service");
   const metric = async (): Promise<number | undefined> => {
-    const found = await registry.getSingleMetric("circuit_breaker_state")?.get();
+    const found = await metrics.registry.getSingleMetric("circuit_breaker_state")?.get();
     return found?.values.find(({ labels }) => labels.target === "policy-service")?.value;
   };
   const server = await startChildServer("unary-server.ts");
@@ -227,7 +225,7 @@ test("the breaker opens when the server is killed, and heals by itself when it i
     observer: {
       breakerState: (target, state) => {
         states.push(state);
-        gauge.breakerState(target, state);
+        metrics.breakerState(target, state);
       },
     },
   });

@@ -6,7 +6,7 @@ import { runUntilSignal } from "./run-until-signal.ts";
 
 /** A service, put together. */
 export interface ServiceApp {
-  /** Listens. Throws ListenError when a port cannot be had. */
+  /** Listens. Throws ListenError when a port cannot be had; then too, `stop` is what lets go of all it holds. */
   start(): Promise<{ readonly grpcPort: number; readonly httpPort: number }>;
   /** Ends readiness, finishes what is in flight, closes every connection. */
   stop(): Promise<void>;
@@ -36,7 +36,12 @@ export async function runService<C extends HostSettings>(
     stopTimeoutMs: config.drainDelayMs + config.drainGraceMs + closingMs,
     start: async () => {
       const app = createApp(config, logger);
-      logger.info(await app.start(), `${service} listens`);
+      try {
+        logger.info(await app.start(), `${service} listens`);
+      } catch (error) {
+        await app.stop();
+        throw error;
+      }
       return app.stop;
     },
   });
