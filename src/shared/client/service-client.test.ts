@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Registry } from "prom-client";
 import { Decision } from "../../../gen/gatehouse/policy/v1/decision_pb.ts";
 import { type EvaluateResponse, PolicyService } from "../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
-import { createBreakerGauge } from "../resilience/breaker-gauge.ts";
+import { createMetrics } from "../metrics/metrics.ts";
 import { ServiceError } from "../service-error.ts";
 import {
   type CallOptions,
@@ -174,9 +173,9 @@ describe("unary client", () => {
       await failure(ask(client, "refuse"));
       await failure(ask(client, "hang", { deadline: Date.now() + 5 }));
     }
-    assert.equal(client.resilience.breakerState, "closed");
+    assert.equal(client.resilience.circuit.state, "closed");
     for (let n = 0; n < 3; n++) await failure(ask(client, "fail:UNAVAILABLE"));
-    assert.equal(client.resilience.breakerState, "open");
+    assert.equal(client.resilience.circuit.state, "open");
     const before = server.seen.length;
     const error = await failure(ask(client, "ok"));
     assert.equal(error.reason, "POLICY_UNAVAILABLE");
@@ -189,7 +188,7 @@ describe("unary client", () => {
     const client = open({ breaker: { consecutiveFailures: 1 }, maxRetries: 0, recoveryMs: 50 });
     const failAndWait = async (id: string, options?: CallOptions): Promise<void> => {
       await failure(ask(client, id, options));
-      assert.equal(client.resilience.breakerState, "open");
+      assert.equal(client.resilience.circuit.state, "open");
       await sleep(60);
     };
     await failAndWait("fail:UNAVAILABLE");
@@ -198,10 +197,10 @@ describe("unary client", () => {
     await failAndWait("hang:probe", { signal: AbortSignal.timeout(20) });
     await failAndWait("hang:probe", { deadline: Date.now() + 10 });
     const probe = ask(client, "slow:40:probe");
-    assert.equal(client.resilience.breakerState, "half-open");
+    assert.equal(client.resilience.circuit.state, "half-open");
     assert.equal((await failure(ask(client, "ok:second"))).metadata.cause, "open");
     await probe;
-    assert.equal(client.resilience.breakerState, "closed");
+    assert.equal(client.resilience.circuit.state, "closed");
     assert.equal(server.seen.filter(({ id }) => id === "ok:second").length, 0);
   });
 
@@ -209,17 +208,17 @@ describe("unary client", () => {
     const client = open({ breaker: { consecutiveFailures: 1 } });
     const error = await failure(client.evaluate({ principal: 5 as never }));
     assert.equal(error.code, "INVALID_ARGUMENT");
-    assert.equal(client.resilience.breakerState, "closed");
+    assert.equal(client.resilience.circuit.state, "closed");
   });
 });
 
 test("the breaker opens when the server is killed, and heals by itself when it is back", async () => {
-  const registry = new Registry();
+  const metrics = createMetrics({ service: "auth-service", process: false });
   const states: string[] = [];
-  const gauge = createBreakerGauge(registry, "auth-service");
-  const metric = async (): Promise<number | undefined> => {
-    const found = await registry.getSingleMetric("circuit_breaker_state")?.get();
-    return found?.values.find(({ labels }) => labels.target === "policy-service")?.value;
+  const metric = async (): Promise<number> => {
+    const series = 'circuit_breaker_state{target="policy-service",service="auth-service"} ';
+    const line = (await metrics.render()).split("\n").find((text) => text.startsWith(series));
+    return Number(line?.slice(series.length));
   };
   const server = await startChildServer("unary-server.ts");
   const client = connect(server.port, {
@@ -227,7 +226,7 @@ test("the breaker opens when the server is killed, and heals by itself when it i
     observer: {
       breakerState: (target, state) => {
         states.push(state);
-        gauge.breakerState(target, state);
+        metrics.breakerState(target, state);
       },
     },
   });
@@ -237,7 +236,7 @@ test("the breaker opens when the server is killed, and heals by itself when it i
     const inFlight = failure(ask(client, "hang"));
     await server.kill();
     assert.equal((await inFlight).code, "UNAVAILABLE");
-    while (client.resilience.breakerState !== "open") {
+    while (client.resilience.circuit.state !== "open") {
       const start = performance.now();
       const error = await failure(ask(client, "ok"));
       assert.ok(performance.now() - start < 1_000, "hung");
@@ -249,7 +248,7 @@ test("the breaker opens when the server is killed, and heals by itself when it i
     const again = await startChildServer("unary-server.ts", server.port);
     try {
       await untilHealed(client);
-      assert.equal(client.resilience.breakerState, "closed");
+      assert.equal(client.resilience.circuit.state, "closed");
       assert.equal(await metric(), 0);
       assert.ok(states.includes("half-open"));
     } finally {
