@@ -75,7 +75,7 @@ function settleBy<T>(
 ): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => settle(() => reject(cancelled()));
-    const timer = setTimeout(() => settle(() => reject(late())), deadline - Date.now());
+    const timer = setTimeout(() => settle(() => reject(late())), Math.max(0, deadline - Date.now()));
     function settle(how: () => void): void {
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
