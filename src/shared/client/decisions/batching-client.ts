@@ -25,7 +25,10 @@ export interface BatchingOptions {
   readonly maxQueued?: number;
   /** Size of a frame, in bytes, and of the largest question. Default: three quarters of 1 MiB. */
   readonly maxFrameBytes?: number;
-  /** Age at which a stream is replaced, so that new replicas get their share, in milliseconds. Default: 60,000. */
+  /**
+   * Age at which a stream is replaced, in milliseconds. Default: 20,000, less than the grace that policy-service gives a
+   * connection which it asks to close, so that no stream is cut off.
+   */
   readonly maxStreamAgeMs?: number;
   /** Longest that opening a stream may take, the connection included, in milliseconds. Default: 250. */
   readonly openTimeoutMs?: number;
@@ -84,7 +87,7 @@ export class BatchingClient implements DecisionClient, PendingOwner, DecisionStr
       maxInFlight: 10_000,
       maxQueued: 10_000,
       maxFrameBytes: 786_432,
-      maxStreamAgeMs: 60_000,
+      maxStreamAgeMs: 20_000,
       openTimeoutMs: 250,
       reserveMs: 0,
       retryRatio: 0.1,
@@ -150,6 +153,7 @@ export class BatchingClient implements DecisionClient, PendingOwner, DecisionStr
   }
 
   settled(pending: Pending): void {
+    this.#deadlines.remove(pending);
     if (pending.isQueued) this.#queue.settle(pending);
   }
 
@@ -180,7 +184,7 @@ export class BatchingClient implements DecisionClient, PendingOwner, DecisionStr
       this.#current = undefined;
       clearTimeout(this.#age);
     }
-    const failure = error ?? new ServiceError("UNAVAILABLE", "The stream ended.", { reason: "STREAM_ENDED" });
+    const failure = error ?? new ServiceError("UNAVAILABLE", "The stream ended.", { reason: UNSPECIFIED_REASON });
     if (this.#opening?.stream === stream) this.#opening.reject(failure);
     if (unanswered.length > 0) {
       if (!wasAnnounced && isInfrastructureFailure(failure)) this.#client.resilience.circuit.record(failure);
@@ -278,7 +282,7 @@ export class BatchingClient implements DecisionClient, PendingOwner, DecisionStr
       return;
     }
     if (!stream.isOpen) {
-      this.#openFailed(new ServiceError("UNAVAILABLE", "The stream ended.", { reason: "STREAM_ENDED" }));
+      this.#openFailed(new ServiceError("UNAVAILABLE", "The stream ended.", { reason: UNSPECIFIED_REASON }));
       return;
     }
     this.#current = stream;
@@ -314,7 +318,7 @@ export class BatchingClient implements DecisionClient, PendingOwner, DecisionStr
     const stream = this.#current;
     if (stream !== undefined) {
       this.#current = undefined;
-      stream.cancel(new ServiceError("UNAVAILABLE", "The circuit is open.", { reason: "CIRCUIT_OPEN" }));
+      stream.cancel(new ServiceError("UNAVAILABLE", "The circuit is open.", { reason: UNSPECIFIED_REASON }));
     }
   }
 

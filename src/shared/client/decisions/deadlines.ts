@@ -1,8 +1,13 @@
+/** Things that end at the same time; a place is empty once its thing is settled. */
+export type Bucket = (Expiring | undefined)[];
+
 /** Something that must be over by a time. */
 export interface Expiring {
   /** Milliseconds since the epoch. */
   readonly deadline: number;
-  readonly isSettled: boolean;
+  /** Its bucket and its place in there, which `Deadlines` gives it. */
+  bucket: Bucket | undefined;
+  bucketIndex: number;
   expire(): void;
 }
 
@@ -10,11 +15,11 @@ export interface Expiring {
  * Ends things at their deadlines with one timer for all of them.
  *
  * Those of the same millisecond share a bucket, and the buckets' times are a binary heap, so that adding a thing costs
- * next to nothing. What is settled earlier stays in its bucket until then: the memory is bounded by the rate of things
- * times their longest time.
+ * next to nothing. A thing that is settled leaves its place at once, or each would live for its whole time and the
+ * garbage collector would take a third of the processor; the empty place stays until then.
  */
 export class Deadlines {
-  readonly #buckets = new Map<number, Expiring[]>();
+  readonly #buckets = new Map<number, Bucket>();
   readonly #times: number[] = [];
   #timer: NodeJS.Timeout | undefined;
 
@@ -22,12 +27,21 @@ export class Deadlines {
     const at = Math.floor(item.deadline);
     const bucket = this.#buckets.get(at);
     if (bucket !== undefined) {
-      bucket.push(item);
+      item.bucket = bucket;
+      item.bucketIndex = bucket.push(item) - 1;
       return;
     }
-    this.#buckets.set(at, [item]);
+    item.bucket = [item];
+    item.bucketIndex = 0;
+    this.#buckets.set(at, item.bucket);
     this.#push(at);
     if (this.#times[0] === at) this.#arm(at);
+  }
+
+  /** Lets go of a thing that is settled. */
+  remove(item: Expiring): void {
+    if (item.bucket !== undefined) item.bucket[item.bucketIndex] = undefined;
+    item.bucket = undefined;
   }
 
   clear(): void {
@@ -47,7 +61,7 @@ export class Deadlines {
       this.#pop();
       const due = this.#buckets.get(at) ?? [];
       this.#buckets.delete(at);
-      for (const item of due) if (!item.isSettled) item.expire();
+      for (const item of due) item?.expire();
     }
     const [next] = this.#times;
     if (next !== undefined) this.#arm(next);

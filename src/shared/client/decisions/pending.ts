@@ -1,5 +1,5 @@
 import type { ServiceError } from "../../service-error.ts";
-import type { Expiring } from "./deadlines.ts";
+import type { Bucket, Expiring } from "./deadlines.ts";
 import type { DecisionAnswer } from "./decision.ts";
 import type { Question } from "./question.ts";
 import type { SentFrame } from "./sent-frame.ts";
@@ -18,6 +18,8 @@ export class Pending implements Expiring {
   /** Whether the caller set the deadline, rather than the client's own limit. */
   readonly isCallersDeadline: boolean;
   isSettled = false;
+  bucket: Bucket | undefined;
+  bucketIndex = 0;
   /** Whether it is in the queue, not yet sent or to be sent again. */
   isQueued = false;
   /** Times it was sent. */
