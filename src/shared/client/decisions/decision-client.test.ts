@@ -120,6 +120,16 @@ describe("answers", () => {
     assert.ok(server.frames.length < requests.length / 4, `${server.frames.length} frames`);
   });
 
+  test("the same question, asked by many at once, is answered to each", async () => {
+    const server = await serve();
+    const client = connect(server.port);
+    for (const context of [undefined, { mfa: true }]) {
+      const answers = await Promise.all(Array.from({ length: 100 }, () => client.evaluate(ask(5, context))));
+      for (const answer of answers) assertAnswers(ask(5, context), answer);
+    }
+    assert.equal(server.counts.items, 200);
+  });
+
   test("the request is taken as it was when it was asked", async () => {
     const server = await serve();
     const client = connect(server.port);
