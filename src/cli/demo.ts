@@ -34,10 +34,12 @@ async function main(): Promise<void> {
     ...process.env,
   };
   const services: ChildService[] = [];
+  let stopping: Promise<unknown> | undefined;
+  // Once: a service takes a second signal for the wish not to wait, and its own grace period bounds the wait.
   const stop = async (): Promise<void> => {
-    await Promise.all(services.map((service) => service.stop()));
+    stopping ??= Promise.all(services.map((service) => service.stop()));
+    await stopping;
   };
-  // A second signal does not hurry the services: their own grace periods bound the wait.
   process.on("SIGINT", () => void stop());
   process.on("SIGTERM", () => void stop());
 
