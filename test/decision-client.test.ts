@@ -85,9 +85,12 @@ async function untilHealed(client: DecisionClient): Promise<void> {
 
 test("a stream and single calls give the same answers", async () => {
   for (const [request] of known) {
-    const [streamed, called] = await Promise.all([stream.evaluate(request), unary.evaluate(request)]);
+    const answers = await Promise.all([stream.evaluate(request), unary.evaluate(request)]);
+    const ids = new Set(answers.map(({ decisionId }) => decisionId));
+    assert.ok(ids.size === 2 && !ids.has(""), "each decision has a name of its own");
+    const [streamed, called] = answers.map(({ decisionId: _, ...answer }) => answer);
     assert.deepEqual(streamed, called);
-    assert.notEqual(streamed.reason, DecisionReason.UNSPECIFIED);
+    assert.notEqual(streamed?.reason, DecisionReason.UNSPECIFIED);
   }
   await Promise.all(Array.from({ length: 5_000 }, (_, n) => assertKnown(stream, n)));
 });

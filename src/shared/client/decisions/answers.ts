@@ -44,7 +44,7 @@ export function readColumns(
   lists: PolicyListTable,
   revision: string,
 ): (DecisionAnswer | ServiceError)[] {
-  const { decisions, policyLists, faults, policyErrors, indeterminate } = results;
+  const { decisions, policyLists, faults, policyErrors, indeterminate, batchId } = results;
   lists.append(results);
   if (decisions.length !== count) throw new ProtocolError("as many decisions as items");
   if (policyLists.length !== count && policyLists.length !== 1) throw new ProtocolError("as many lists as items");
@@ -62,19 +62,32 @@ export function readColumns(
       return undecided.has(index) ? DecisionReason.INDETERMINATE : DecisionReason.NO_MATCH;
     };
     if (!isDecision(decision)) return undecidedItem();
-    return { decision, determiningPolicies, errors: errors.get(index) ?? noErrors, reason: reason(), revision };
+    const decisionId = itemId(batchId, index);
+    return {
+      decision,
+      determiningPolicies,
+      errors: errors.get(index) ?? noErrors,
+      reason: reason(),
+      revision,
+      decisionId,
+    };
   });
   for (const { index, error } of faults) answers[inRange(index)] = fault(error);
   return answers;
 }
 
-/** Reads the answer to one row. */
-export function readRow({ result }: RowResult, revision: string): DecisionAnswer | ServiceError {
+/** Reads the answer to one row, which `decisionId` names. */
+export function readRow({ result }: RowResult, revision: string, decisionId: string): DecisionAnswer | ServiceError {
   if (result.case === "error") return fault(result.value);
   if (result.case !== "decision") return undecidedItem();
   const { decision, determiningPolicies, errors, reason } = result.value;
   if (!isDecision(decision)) return undecidedItem();
-  return { decision, determiningPolicies, errors, reason, revision };
+  return { decision, determiningPolicies, errors, reason, revision, decisionId };
+}
+
+/** Names an item of an answer (stream.proto). */
+export function itemId(batchId: string, index: number): string {
+  return `${batchId}.${index}`;
 }
 
 function fault(error: Parameters<typeof fromRpcStatus>[0] | undefined): ServiceError {

@@ -23,9 +23,9 @@ function unaryClient(client: ServiceClient<typeof PolicyService>, maxBytes: numb
       const { principal, action, resource, context, entities } = takeQuestion(request, maxBytes);
       const shared = context === undefined ? {} : { context };
       const response = await client.evaluate({ principal, action, resource, entities, ...shared }, options);
-      const { decision, determiningPolicies, errors, reason, revision } = response;
+      const { decision, determiningPolicies, errors, reason, revision, decisionId } = response;
       if (!isDecision(decision)) throw undecidedItem();
-      return { decision, determiningPolicies, errors, reason, revision };
+      return { decision, determiningPolicies, errors, reason, revision, decisionId };
     },
     close: () => client.close(),
   };

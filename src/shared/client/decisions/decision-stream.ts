@@ -7,7 +7,7 @@ import type {
 } from "../../../../gen/gatehouse/policy/v1/stream_pb.ts";
 import { ServiceError } from "../../service-error.ts";
 import type { BidiStream } from "../streams.ts";
-import { PolicyListTable, ProtocolError, readColumns, readRow } from "./answers.ts";
+import { itemId, PolicyListTable, ProtocolError, readColumns, readRow } from "./answers.ts";
 import { columnFrame, rowFrame, timeoutFrom } from "./frames.ts";
 import type { Pending } from "./pending.ts";
 import type { SentFrame } from "./sent-frame.ts";
@@ -189,14 +189,14 @@ export class DecisionStream {
     this.#finish();
   }
 
-  #receiveRows({ results }: RowResults): void {
-    for (const result of results) {
+  #receiveRows({ results, batchId }: RowResults): void {
+    for (const [index, result] of results.entries()) {
       const row = this.#rows.get(result.id);
       if (row === undefined) throw new ProtocolError("the answer to a row in flight");
       this.#rows.delete(result.id);
       this.#inFlight -= 1;
       row.frame.open -= 1;
-      hand(readRow(result, this.#revision), row.question);
+      hand(readRow(result, this.#revision, itemId(batchId, index)), row.question);
       if (row.frame.open === 0) this.#finish();
     }
   }

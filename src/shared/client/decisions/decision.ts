@@ -29,6 +29,8 @@ export interface DecisionAnswer {
   readonly reason: DecisionReason;
   /** Policy revision that was used. */
   readonly revision: string;
+  /** Names this decision in policy-service's logs and audit events. */
+  readonly decisionId: string;
 }
 
 export interface DecisionOptions {

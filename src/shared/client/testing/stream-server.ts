@@ -242,7 +242,10 @@ class Session implements StreamControl {
       const results = items.map((item) => answerRow(item)).reverse();
       const half = results.length >> 1;
       for (const part of [results.slice(0, half), results.slice(half)]) {
-        this.#send({ case: "rows", value: { $typeName: "gatehouse.policy.v1.RowResults", results: part } });
+        this.#send({
+          case: "rows",
+          value: { $typeName: "gatehouse.policy.v1.RowResults", batchId: "", results: part },
+        });
       }
     });
   }
