@@ -1,0 +1,85 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Redis } from "ioredis";
+
+/** A real Redis on a free port of the loopback address, with an append-only file in a directory of its own. */
+export interface RedisServer {
+  readonly port: number;
+  readonly url: string;
+  /** Process id of the running server. */
+  readonly pid: number;
+  /** Kills it without warning (SIGKILL). */
+  kill(): Promise<void>;
+  /** Starts it again on the same port and data. */
+  start(): Promise<void>;
+  /** Kills it and deletes its data. */
+  stop(): Promise<void>;
+}
+
+/** Starts a Redis server and waits until it answers. */
+export async function startRedisServer(): Promise<RedisServer> {
+  const dir = mkdtempSync(join(tmpdir(), "gatehouse-redis-"));
+  const port = await freePort();
+  let child: ChildProcess | undefined;
+
+  async function start(): Promise<void> {
+    const args = ["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "yes"];
+    child = spawn("redis-server", args, { stdio: "ignore" });
+    await untilAnswers(port);
+  }
+
+  async function kill(): Promise<void> {
+    if (child === undefined) return;
+    const exited = once(child, "exit");
+    child.kill("SIGKILL");
+    await exited;
+    child = undefined;
+  }
+
+  await start();
+  return {
+    port,
+    url: `redis://127.0.0.1:${port}`,
+    get pid() {
+      if (child?.pid === undefined) throw new Error("The server is not running.");
+      return child.pid;
+    },
+    kill,
+    start,
+    async stop() {
+      await kill();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("No port.");
+  return address.port;
+}
+
+async function untilAnswers(port: number): Promise<void> {
+  for (const end = Date.now() + 10_000; Date.now() < end; await sleep(20)) {
+    const redis = new Redis({ port, lazyConnect: true, retryStrategy: () => null });
+    redis.on("error", () => undefined);
+    try {
+      await redis.connect();
+      if ((await redis.ping()) === "PONG") return;
+    } catch {
+      // Not yet.
+    } finally {
+      redis.disconnect();
+    }
+  }
+  throw new Error(`redis-server did not answer on port ${port}.`);
+}
