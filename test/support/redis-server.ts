@@ -21,16 +21,22 @@ export interface RedisServer {
   stop(): Promise<void>;
 }
 
+export interface RedisServerOptions {
+  /** Makes it a Redis Cluster of one node that holds every slot. */
+  readonly cluster?: boolean;
+}
+
 /** Starts a Redis server and waits until it answers. */
-export async function startRedisServer(): Promise<RedisServer> {
+export async function startRedisServer({ cluster = false }: RedisServerOptions = {}): Promise<RedisServer> {
   const dir = mkdtempSync(join(tmpdir(), "gatehouse-redis-"));
   const port = await freePort();
   let child: ChildProcess | undefined;
 
   async function start(): Promise<void> {
     const args = ["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "yes"];
+    if (cluster) args.push("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf");
     child = spawn("redis-server", args, { stdio: "ignore" });
-    await untilAnswers(port);
+    await untilAnswers(port, cluster);
   }
 
   async function kill(): Promise<void> {
@@ -68,13 +74,18 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-async function untilAnswers(port: number): Promise<void> {
+async function untilAnswers(port: number, cluster: boolean): Promise<void> {
   for (const end = Date.now() + 10_000; Date.now() < end; await sleep(20)) {
     const redis = new Redis({ port, lazyConnect: true, retryStrategy: () => null });
     redis.on("error", () => undefined);
     try {
       await redis.connect();
-      if ((await redis.ping()) === "PONG") return;
+      if (!cluster) {
+        if ((await redis.ping()) === "PONG") return;
+      } else {
+        if (/cluster_state:ok/.test(String(await redis.call("CLUSTER", "INFO")))) return;
+        await redis.call("CLUSTER", "ADDSLOTSRANGE", "0", "16383");
+      }
     } catch {
       // Not yet.
     } finally {
