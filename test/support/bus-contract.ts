@@ -150,7 +150,12 @@ export function describeBus(name: string, start: () => Promise<{ store: string; 
 
     it("refuses those who wait when the following ends", async () => {
       const own = new AbortController();
-      const follower = other.follow(newTopic(), { after: "start", signal: own.signal, onGap: fail, onMessage: fail });
+      const follower = other.follow(newTopic(), {
+        after: "start",
+        signal: own.signal,
+        onGap: fail,
+        onMessage: () => fail("no message was expected"),
+      });
       const waiting = assert.rejects(follower.waitFor("9-9", Date.now() + 10_000), { reason: "BUS_CLOSED" });
       own.abort();
       await waiting;
@@ -192,7 +197,7 @@ export function describeBus(name: string, start: () => Promise<{ store: string; 
         staleAfterMs: 1_000,
         signal: ending.signal,
         onGap: fail,
-        onMessage: fail,
+        onMessage: () => fail("no message was expected"),
         onFresh: () => changes.push(true),
         onStale: () => changes.push(false),
       });

@@ -6,10 +6,6 @@ import { openSqlite } from "../../src/shared/store/sqlite.ts";
 
 /** Opens the log of a store named by a SQLite file, a `redis://` address, or `redis+cluster://host:port`. */
 export function openTestLog(store: string): Log {
-  if (store.startsWith("redis+cluster://")) {
-    const { hostname, port } = new URL(store);
-    return createRedisLog({ connect: createRedisConnector({ nodes: [{ host: hostname, port: Number(port) }] }) });
-  }
-  if (store.startsWith("redis://")) return createRedisLog({ connect: createRedisConnector({ url: store }) });
+  if (/^redis(\+cluster)?:\/\//.test(store)) return createRedisLog({ connect: createRedisConnector({ url: store }) });
   return createSqliteLog({ database: openSqlite(store) });
 }

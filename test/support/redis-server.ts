@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
+import { redisServerBinary } from "./redis-binary.ts";
 
 /** A real Redis on a free port of the loopback address, with an append-only file in a directory of its own. */
 export interface RedisServer {
@@ -24,19 +25,30 @@ export interface RedisServer {
 export interface RedisServerOptions {
   /** Makes it a Redis Cluster of one node that holds every slot. */
   readonly cluster?: boolean;
+  /** Password that it asks for. */
+  readonly password?: string;
 }
 
 /** Starts a Redis server and waits until it answers. */
-export async function startRedisServer({ cluster = false }: RedisServerOptions = {}): Promise<RedisServer> {
+export async function startRedisServer({ cluster = false, password }: RedisServerOptions = {}): Promise<RedisServer> {
   const dir = mkdtempSync(join(tmpdir(), "gatehouse-redis-"));
   const port = await freePort();
   let child: ChildProcess | undefined;
 
   async function start(): Promise<void> {
     const args = ["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "yes"];
-    if (cluster) args.push("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf");
-    child = spawn("redis-server", args, { stdio: "ignore" });
-    await untilAnswers(port, cluster);
+    if (cluster)
+      args.push(
+        "--cluster-enabled",
+        "yes",
+        "--cluster-config-file",
+        "nodes.conf",
+        "--cluster-announce-ip",
+        "127.0.0.1",
+      );
+    if (password !== undefined) args.push("--requirepass", password);
+    child = spawn(redisServerBinary(), args, { stdio: "ignore" });
+    await untilAnswers(port, cluster, password);
   }
 
   async function kill(): Promise<void> {
@@ -74,9 +86,14 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-async function untilAnswers(port: number, cluster: boolean): Promise<void> {
+async function untilAnswers(port: number, cluster: boolean, password?: string): Promise<void> {
   for (const end = Date.now() + 10_000; Date.now() < end; await sleep(20)) {
-    const redis = new Redis({ port, lazyConnect: true, retryStrategy: () => null });
+    const redis = new Redis({
+      port,
+      ...(password === undefined ? {} : { password }),
+      lazyConnect: true,
+      retryStrategy: () => null,
+    });
     redis.on("error", () => undefined);
     try {
       await redis.connect();

@@ -1,5 +1,6 @@
 import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import type { Logger } from "pino";
+import type { FieldViolation } from "../service-error.ts";
 
 /** What a handler may know about the call it answers, whichever door the call came through. */
 export interface CallContext {
@@ -9,10 +10,15 @@ export interface CallContext {
   readonly requestId: string;
   /** W3C `traceparent` of this call, to be passed on. */
   readonly traceparent: string;
-  /** When the caller stops waiting, in milliseconds since the epoch; `undefined` when it did not say. */
+  /**
+   * When the caller stops waiting, in milliseconds since the epoch. A unary call always has one, at most the host's
+   * maximum from its start; a stream only when its caller said so.
+   */
   readonly deadline: number | undefined;
-  /** Aborted when the caller is gone or its deadline has passed. */
+  /** Aborted when the caller is gone, the deadline has passed, or the call is over with an error. */
   readonly signal: AbortSignal;
+  /** Aborted when the host begins to drain: a long-lived stream should finish what is in flight and end. */
+  readonly draining: AbortSignal;
   /** Address of the peer, without its port. */
   readonly peerAddress: string;
   /** First value of a request header, by its lower-case name. */
@@ -29,7 +35,7 @@ export type UnaryHandler<M extends DescMethod> = (
   context: CallContext,
 ) => Init<M["output"]> | Promise<Init<M["output"]>>;
 
-/** Answers one request with a stream of messages. */
+/** Answers one request with a stream of messages. When the host drains, it ends the stream with UNAVAILABLE. */
 export type ServerStreamHandler<M extends DescMethod> = (
   request: Shape<M["input"]>,
   context: CallContext,
@@ -37,7 +43,7 @@ export type ServerStreamHandler<M extends DescMethod> = (
 
 /** The server's side of a bidirectional stream, driven by events: no promise a frame. */
 export interface BidiCall<M extends DescMethod> {
-  /** Called for each frame, in order. A throw ends the stream with that error. */
+  /** Called for each frame, in order. A throw ends the stream with that error. Frames flow once this is set. */
   onFrame(listener: (frame: Shape<M["input"]>) => void): void;
   /** Called once the caller has half-closed. */
   onEnd(listener: () => void): void;
@@ -45,7 +51,7 @@ export interface BidiCall<M extends DescMethod> {
   onClose(listener: () => void): void;
   /** Called when `send` has answered false and there is room again. */
   onWritable(listener: () => void): void;
-  /** Sends a frame; false when the peer is slow and the caller should stop reading until writable. */
+  /** Sends a frame; false when the peer is slow and the handler should pause until writable. Ignored after the end. */
   send(frame: Shape<M["output"]>): boolean;
   /** Stops the flow of frames, so that HTTP/2 flow control reaches the peer. */
   pause(): void;
@@ -70,13 +76,42 @@ export type Handlers<S extends DescService> = {
   readonly [K in keyof S["method"]]?: HandlerOf<S["method"][K]>;
 };
 
+/** Answers what is wrong with a request; nothing when it is valid. */
+export type RequestValidator<D extends DescMessage> = (request: Shape<D>) => readonly FieldViolation[];
+
+/**
+ * Hand-written validators by method name, for methods where the general one, made of the contract's annotations, is too
+ * slow. A test must hold each equal to the annotations.
+ */
+export type Validators<S extends DescService> = {
+  readonly [K in keyof S["method"]]?: RequestValidator<S["method"][K]["input"]>;
+};
+
+/** Encodes and decodes the messages of one method; throws what protobuf-es would throw. */
+export interface MethodCodec<I, O> {
+  decode(bytes: Uint8Array): I;
+  encode(message: O): Uint8Array;
+}
+
+/** Hand-written codecs by method name, for methods where protobuf-es is a large part of the work. The gRPC port uses them. */
+export type Codecs<S extends DescService> = {
+  readonly [K in keyof S["method"]]?: MethodCodec<Shape<S["method"][K]["input"]>, Shape<S["method"][K]["output"]>>;
+};
+
 /** A service with its handlers, for the host to serve on every door. */
 export interface ServedService {
   readonly descriptor: DescService;
   readonly handlers: Readonly<Record<string, unknown>>;
+  readonly validators: Readonly<Record<string, unknown>>;
+  readonly codecs: Readonly<Record<string, unknown>>;
 }
 
 /** Binds handlers to their service, checking their types. */
-export function serve<S extends DescService>(descriptor: S, handlers: Handlers<S>): ServedService {
-  return { descriptor, handlers };
+export function serve<S extends DescService>(
+  descriptor: S,
+  handlers: Handlers<S>,
+  validators: Validators<S> = {},
+  codecs: Codecs<S> = {},
+): ServedService {
+  return { descriptor, handlers, validators, codecs };
 }

@@ -1,0 +1,49 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import { Decision } from "../../../gen/gatehouse/policy/v1/decision_pb.ts";
+import type { PolicyService } from "../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import type { ServiceClient } from "../../shared/client/service-client.ts";
+import { ServiceError, type StatusCode } from "../../shared/service-error.ts";
+import type { DecisionPoint, DecisionRequest } from "../domain/authorizer.ts";
+import { policyUnavailable } from "../errors.ts";
+
+/** What the caller may hear of policy-service's own words. Anything else says that the two services do not fit. */
+const passedOn: ReadonlySet<StatusCode> = new Set([
+  "INVALID_ARGUMENT",
+  "RESOURCE_EXHAUSTED",
+  "UNAVAILABLE",
+  "DEADLINE_EXCEEDED",
+  "CANCELLED",
+]);
+
+/**
+ * Asks policy-service for decisions. Only DECISION_ALLOW allows: an answer without a decision denies, and a failure is
+ * an error.
+ */
+export function createPolicyDecisions(
+  client: Pick<ServiceClient<typeof PolicyService>, "evaluate">,
+  retryAfterMs: number,
+): DecisionPoint {
+  return async (request, { deadline, signal, traceparent, requestId }) => {
+    const answer = await client
+      .evaluate(
+        {
+          principal: request.principal,
+          action: request.action,
+          resource: request.resource,
+          context: request.context as JsonObject,
+          ...entitiesOf(request),
+        },
+        { deadline, signal, traceparent, requestId },
+      )
+      .catch((error: unknown) => {
+        if (error instanceof ServiceError && passedOn.has(error.code)) throw error;
+        throw policyUnavailable(retryAfterMs, error);
+      });
+    const { determiningPolicies, revision, decisionId } = answer;
+    return { allowed: answer.decision === Decision.ALLOW, determiningPolicies, revision, decisionId };
+  };
+}
+
+function entitiesOf({ principal, parents }: DecisionRequest) {
+  return parents === undefined ? {} : { entities: [{ uid: principal, parents: [...parents] }] };
+}

@@ -1,0 +1,31 @@
+import { partitionOf } from "../domain/session-keys.ts";
+
+// All of a user's keys carry the user's partition as their hash tag, so that they share a slot of a Redis Cluster.
+
+/** Hash: one session. */
+export function sessionKey(partition: string, tokenHash: string): string {
+  return `${sessionKeyPrefix(partition)}${tokenHash}`;
+}
+
+export function sessionKeyPrefix(partition: string): string {
+  return `gatehouse:{${partition}}:session:`;
+}
+
+/** String: the token hash of a session, by the session's id. */
+export function sessionIdKey(partition: string, id: string): string {
+  return `${sessionIdKeyPrefix(partition)}${id}`;
+}
+
+export function sessionIdKeyPrefix(partition: string): string {
+  return `gatehouse:{${partition}}:session-id:`;
+}
+
+/** Sorted set: token hashes of a user's sessions by their time of creation. */
+export function sessionsOfUserKey(partition: string, user: string): string {
+  return `gatehouse:{${partition}}:sessions:${user}`;
+}
+
+/** Hash: one user. */
+export function userKey(name: string): string {
+  return `gatehouse:{${partitionOf(name)}}:user:${name}`;
+}

@@ -1,0 +1,140 @@
+import { randomBytes } from "node:crypto";
+import { availableParallelism } from "node:os";
+import type { Logger } from "pino";
+import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
+import { PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import { createServiceClient, type ServiceClient } from "../shared/client/service-client.ts";
+import { assertLoopback } from "../shared/config/demo-profile.ts";
+import { hostLimits } from "../shared/config/host-settings.ts";
+import { createReadiness } from "../shared/lifecycle/readiness.ts";
+import type { ServiceApp } from "../shared/lifecycle/run-service.ts";
+import { createMetrics, type Metrics } from "../shared/metrics/metrics.ts";
+import { serve } from "../shared/rpc/handler.ts";
+import { createHost } from "../shared/rpc/host.ts";
+import { nodeArgon2 } from "./adapters/node-argon2.ts";
+import { createPolicyDecisions } from "./adapters/policy-decisions.ts";
+import type { AuthConfig } from "./config.ts";
+import { seedDemo } from "./demo.ts";
+import { createAuthorizer } from "./domain/authorizer.ts";
+import type { Clock } from "./domain/clock.ts";
+import { createAuthenticator } from "./domain/credentials/authenticator.ts";
+import { createPasswordVerifier } from "./domain/credentials/password.ts";
+import { createSessionTokenVerifier } from "./domain/credentials/session-token.ts";
+import { createPasswords } from "./domain/passwords.ts";
+import { createSessions } from "./domain/sessions.ts";
+import { createWorkQueue } from "./domain/work-queue.ts";
+import { policyUnavailableReason } from "./errors.ts";
+import { createAuthenticateHandler } from "./handlers/authenticate.ts";
+import { createAuthorizeHandler } from "./handlers/authorize.ts";
+import { observeSignIns } from "./sign-in-metrics.ts";
+import { openStores } from "./stores.ts";
+
+/** Parts that can be replaced. */
+export interface AuthAppOverrides {
+  readonly clock?: Clock;
+}
+
+/**
+ * Puts auth-service together from its configuration.
+ *
+ * @throws ConfigError, SqliteOpenError, MigrationError, RedisUrlError
+ */
+export function createAuthApp(config: AuthConfig, logger: Logger, overrides: AuthAppOverrides = {}): ServiceApp {
+  if (config.profile === "demo") assertLoopback({ AUTH_GRPC_HOST: config.grpcHost, AUTH_HTTP_HOST: config.httpHost });
+  const clock = overrides.clock ?? Date.now;
+  const readiness = createReadiness();
+  const metrics = createMetrics({ service: "auth-service" });
+
+  const stores = openStores({ ...config, logger, check: readiness.add("store") });
+  const queue = createWorkQueue({
+    concurrency: config.argon2Concurrency || Math.min(3, Math.max(1, availableParallelism() - 1)),
+    maxQueued: config.argon2Queue,
+    expectedMs: 20,
+  });
+  observeSignIns(metrics.registry, queue);
+  const passwords = createPasswords({
+    argon2: nodeArgon2,
+    parameters: argon2Parameters(config),
+    queue,
+    random: randomBytes,
+  });
+  const sessions = createSessions({
+    store: stores.sessions,
+    clock,
+    random: randomBytes,
+    idleTimeoutMs: config.sessionIdleTimeoutMs,
+    maxAgeMs: config.sessionMaxAgeMs,
+    limit: config.sessionLimit,
+  });
+  const { identities } = stores;
+  const authenticate = createAuthenticator({
+    password: createPasswordVerifier({ identities, passwords, sessions }),
+    bearerToken: createSessionTokenVerifier({ identities, sessions }),
+  });
+
+  const policy = createPolicyClient(config, metrics);
+  const authorize = createAuthorizer({
+    authenticate,
+    decide: createPolicyDecisions(policy, config.policyTimeoutMs),
+    sendRoles: config.authorizeSendRoles,
+    contextMfa: config.authorizeContextMfa,
+  });
+
+  const host = createHost({
+    grpc: { host: config.grpcHost, port: config.grpcPort, env: "AUTH_GRPC_PORT" },
+    http: { host: config.httpHost, port: config.httpPort, env: "AUTH_HTTP_PORT" },
+    services: [
+      serve(AuthService, {
+        authenticate: createAuthenticateHandler(authenticate),
+        authorize: createAuthorizeHandler(authorize),
+      }),
+    ],
+    readiness,
+    logger,
+    metrics,
+    limits: hostLimits(config),
+  });
+
+  async function stop(): Promise<void> {
+    await host.drain();
+    policy.close();
+    await stores.close();
+  }
+
+  return {
+    async start() {
+      try {
+        if (config.profile === "demo") {
+          await stores.ready(AbortSignal.timeout(5_000));
+          await seedDemo(identities, passwords, clock());
+        }
+        return await host.start();
+      } catch (error) {
+        await stop();
+        throw error;
+      }
+    },
+    stop,
+  };
+}
+
+function argon2Parameters(config: AuthConfig) {
+  const { argon2MemoryKib: memoryKib, argon2Passes: passes, argon2Parallelism: parallelism } = config;
+  return { memoryKib, passes, parallelism };
+}
+
+function createPolicyClient(config: AuthConfig, metrics: Metrics): ServiceClient<typeof PolicyService> {
+  return createServiceClient(PolicyService, {
+    address: config.policyAddress,
+    target: "policy-service",
+    unavailableReason: policyUnavailableReason,
+    deadlineMs: config.policyTimeoutMs,
+    // Enough to carry the answer back before the caller gives up.
+    reserveMs: 5,
+    breaker: { consecutiveFailures: config.policyBreakerFailures },
+    recoveryMs: config.policyBreakerRecoveryMs,
+    maxConcurrent: config.policyMaxConcurrent,
+    maxQueued: config.policyMaxConcurrent,
+    observer: { breakerState: metrics.breakerState },
+  });
+}

@@ -1,0 +1,47 @@
+import type { Awaitable } from "../../../shared/awaitable.ts";
+import type { Principal } from "../principal.ts";
+import type { Session } from "../sessions.ts";
+
+/** What a caller presents to say who it is. */
+export type Credential =
+  | { readonly kind: "password"; readonly username: string; readonly password: string }
+  | { readonly kind: "bearerToken"; readonly token: string }
+  | { readonly kind: "apiKey"; readonly key: string }
+  | { readonly kind: "client"; readonly clientId: string; readonly clientSecret: string }
+  | { readonly kind: "externalToken"; readonly token: string }
+  | { readonly kind: "peer" };
+
+export type CredentialKind = Credential["kind"];
+
+/** A credential of one kind. */
+export type CredentialOf<K extends CredentialKind> = Extract<Credential, { kind: K }>;
+
+/** What else is known of an attempt. */
+export interface Attempt {
+  /** Aborts when the caller no longer waits. */
+  readonly signal?: AbortSignal;
+  /** Address of the peer, without its port. */
+  readonly peerAddress: string;
+}
+
+/** Whom a credential belongs to. */
+export interface Authentication {
+  readonly principal: Principal;
+  /** Methods that were used (RFC 8176). */
+  readonly amr: readonly string[];
+  readonly session?: Session;
+  /** Opens the session. Only when it was just opened. Secret. */
+  readonly sessionToken?: string;
+  /** When the credential expires, in milliseconds since the epoch. */
+  readonly expireTime?: number;
+}
+
+/**
+ * Verifies credentials of one kind.
+ *
+ * @throws ServiceError UNAUTHENTICATED when the credential is not valid; RESOURCE_EXHAUSTED, UNAVAILABLE.
+ */
+export type Verifier<K extends CredentialKind> = (
+  credential: CredentialOf<K>,
+  attempt: Attempt,
+) => Awaitable<Authentication>;

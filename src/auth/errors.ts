@@ -1,0 +1,52 @@
+import { ServiceError } from "../shared/service-error.ts";
+
+// Every reason that auth-service gives, see docs/errors.md.
+
+/**
+ * UNAUTHENTICATED, the same for every cause: whether a user, a password or a session was unknown, wrong, expired or
+ * disabled is nobody's business.
+ */
+export function notAuthenticated(): ServiceError {
+  return new ServiceError("UNAUTHENTICATED", "The credential is not valid.", { reason: "CREDENTIAL_NOT_VALID" });
+}
+
+/** This server has no verifier for a kind of credential. */
+export function credentialNotSupported(kind: string): ServiceError {
+  return new ServiceError("UNIMPLEMENTED", "This server does not accept credentials of this kind.", {
+    reason: "CREDENTIAL_NOT_SUPPORTED",
+    metadata: { kind },
+  });
+}
+
+export function secondFactorNotSupported(): ServiceError {
+  return new ServiceError("UNIMPLEMENTED", "This server does not check second factors.", {
+    reason: "SECOND_FACTOR_NOT_SUPPORTED",
+  });
+}
+
+export function tokensNotSupported(): ServiceError {
+  return new ServiceError("UNIMPLEMENTED", "This server does not issue tokens.", { reason: "TOKENS_NOT_SUPPORTED" });
+}
+
+/** Too many passwords wait to be hashed. */
+export function signInOverloaded(retryAfterMs: number): ServiceError {
+  return new ServiceError("RESOURCE_EXHAUSTED", "Too many sign-ins at once.", {
+    reason: "SIGN_IN_OVERLOADED",
+    retryAfterMs,
+  });
+}
+
+export function callerLeft(): ServiceError {
+  return new ServiceError("CANCELLED", "The caller has left.", { reason: "CANCELLED" });
+}
+
+/** policy-service is not there, or answers what it should not. */
+export function policyUnavailable(retryAfterMs: number, cause: unknown): ServiceError {
+  return new ServiceError("UNAVAILABLE", "policy-service cannot answer.", {
+    reason: policyUnavailableReason,
+    retryAfterMs,
+    cause,
+  });
+}
+
+export const policyUnavailableReason = "POLICY_UNAVAILABLE";

@@ -1,0 +1,84 @@
+import { once } from "node:events";
+import { join } from "node:path";
+import type { Cluster, Redis } from "ioredis";
+import type { Logger } from "pino";
+import type { ReadinessCheck } from "../shared/lifecycle/readiness.ts";
+import { createRedisConnector } from "../shared/store/redis.ts";
+import { withoutCommand } from "../shared/store/redis-errors.ts";
+import { openSqlite } from "../shared/store/sqlite.ts";
+import { createRedisIdentityStore } from "./adapters/redis-identities.ts";
+import { createRedisSessionStore } from "./adapters/redis-sessions.ts";
+import { createSqliteIdentityStore } from "./adapters/sqlite-identities.ts";
+import { createSqliteSessionStore } from "./adapters/sqlite-sessions.ts";
+import type { IdentityStore } from "./domain/identities.ts";
+import type { SessionStore } from "./domain/sessions.ts";
+
+/** All that auth-service keeps. */
+export interface Stores {
+  readonly identities: IdentityStore;
+  readonly sessions: SessionStore;
+  /** Waits until the store can be used. Rejects with `signal`'s reason when it aborts first. */
+  ready(signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface StoresOptions {
+  /** Redis to use; empty for the embedded store. */
+  readonly redisUrl: string;
+  /** Directory of the embedded store. */
+  readonly dataDir: string;
+  readonly logger: Logger;
+  /** Told whether the store can be used, from now on. */
+  readonly check: ReadinessCheck;
+}
+
+/**
+ * Opens Redis where it is configured, the embedded store otherwise.
+ *
+ * A Redis that is not there yet is not an error: calls are refused with UNAVAILABLE until it is.
+ *
+ * @throws SqliteOpenError, MigrationError, RedisUrlError
+ */
+export function openStores(options: StoresOptions): Stores {
+  return options.redisUrl === "" ? openEmbedded(options) : openRedis(options);
+}
+
+function openEmbedded({ dataDir, check }: StoresOptions): Stores {
+  const database = openSqlite(join(dataDir, "auth.db"));
+  const sessions = createSqliteSessionStore(database);
+  const identities = createSqliteIdentityStore(database);
+  check.set(true);
+  return { identities, sessions, ready: async () => {}, close: async () => database.close() };
+}
+
+function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
+  const redis = createRedisConnector({ url: redisUrl })("commands");
+  check.set(false, "connecting to Redis");
+  report(redis, logger, check);
+  return {
+    identities: createRedisIdentityStore(redis),
+    sessions: createRedisSessionStore(redis),
+    async ready(signal) {
+      if (redis.status !== "ready") await once(redis, "ready", { signal });
+    },
+    async close() {
+      redis.disconnect();
+    },
+  };
+}
+
+/** Tells the log and the readiness check of every change in the connection, not of every attempt to connect. */
+function report(redis: Redis | Cluster, logger: Logger, check: ReadinessCheck): void {
+  let lastMessage: string | undefined;
+  redis.on("ready", () => {
+    lastMessage = undefined;
+    logger.info("connected to Redis");
+    check.set(true);
+  });
+  redis.on("close", () => check.set(false, "Redis cannot be reached"));
+  redis.on("error", (error: unknown) => {
+    const err = withoutCommand(error);
+    if (err.message !== lastMessage) logger.warn({ err }, "Redis cannot be reached");
+    lastMessage = err.message;
+  });
+}

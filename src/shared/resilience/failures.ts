@@ -1,0 +1,24 @@
+import { ServiceError } from "../service-error.ts";
+
+/** Reason of an error whose sender gave none: the transport's own errors, and those of a foreign server. */
+export const UNSPECIFIED_REASON = "UNSPECIFIED";
+
+/**
+ * Tells whether an error speaks of the target's health rather than of the request.
+ *
+ * UNAVAILABLE and DEADLINE_EXCEEDED do. INTERNAL and UNKNOWN do when they come from the transport, that is without a
+ * reason; with one, a working server refused this request alone.
+ */
+export function isInfrastructureFailure(error: unknown): boolean {
+  if (!(error instanceof ServiceError)) return false;
+  switch (error.code) {
+    case "UNAVAILABLE":
+    case "DEADLINE_EXCEEDED":
+      return true;
+    case "INTERNAL":
+    case "UNKNOWN":
+      return error.reason === UNSPECIFIED_REASON;
+    default:
+      return false;
+  }
+}

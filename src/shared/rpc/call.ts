@@ -1,0 +1,108 @@
+import type { Logger } from "pino";
+import { type ServiceError, statusCodes } from "../service-error.ts";
+import type { CallContext } from "./handler.ts";
+import type { HostLimits } from "./limits.ts";
+import type { ServedMethod } from "./method.ts";
+import { logCall } from "./steps/access-log.ts";
+import { deadlineExceeded } from "./steps/deadline.ts";
+import { requestIdFrom, traceparentFrom } from "./steps/trace.ts";
+
+/** What all calls of a host share. */
+export interface CallEnvironment {
+  readonly logger: Logger;
+  readonly limits: HostLimits;
+  readonly draining: AbortSignal;
+}
+
+/** setTimeout fires at once beyond this. */
+const longestTimerMs = 2 ** 31 - 1;
+
+function failLate(call: Call): void {
+  call.fail(deadlineExceeded());
+}
+
+/**
+ * One call, whichever door it came through. The doors extend it with what they know of the caller.
+ *
+ * What costs something and is seldom asked for (the signal, the logger, the ids) is made when it is first asked for.
+ */
+export abstract class Call implements CallContext {
+  readonly served: ServedMethod;
+  readonly environment: CallEnvironment;
+  deadline: number | undefined = undefined;
+  /** Whether the call's outcome is settled; nothing is sent after that. */
+  finished = false;
+  private readonly startMs = performance.now();
+  private aborted = false;
+  private timer: NodeJS.Timeout | undefined = undefined;
+  private controller: AbortController | undefined = undefined;
+  private requestIdValue: string | undefined = undefined;
+  private traceparentValue: string | undefined = undefined;
+  private loggerValue: Logger | undefined = undefined;
+
+  constructor(served: ServedMethod, environment: CallEnvironment) {
+    this.served = served;
+    this.environment = environment;
+  }
+
+  abstract get peerAddress(): string;
+  abstract header(name: string): string | undefined;
+  /** Answers with an error, unless the call is settled. */
+  abstract fail(error: unknown): void;
+
+  get method(): string {
+    return this.served.name;
+  }
+
+  get draining(): AbortSignal {
+    return this.environment.draining;
+  }
+
+  get requestId(): string {
+    this.requestIdValue ??= requestIdFrom(this.header("x-request-id"));
+    return this.requestIdValue;
+  }
+
+  get traceparent(): string {
+    this.traceparentValue ??= traceparentFrom(this.header("traceparent"));
+    return this.traceparentValue;
+  }
+
+  get logger(): Logger {
+    this.loggerValue ??= this.environment.logger.child({
+      requestId: this.requestId,
+      traceId: this.traceparent.slice(3, 35),
+    });
+    return this.loggerValue;
+  }
+
+  get signal(): AbortSignal {
+    if (this.controller === undefined) {
+      this.controller = new AbortController();
+      if (this.aborted) this.controller.abort();
+    }
+    return this.controller.signal;
+  }
+
+  /** Fails the call once its deadline has passed. Not needed when it is answered at once, nor after the door has a timer. */
+  startDeadlineTimer(): void {
+    if (this.deadline === undefined || this.finished) return;
+    const remainingMs = this.deadline - Date.now();
+    if (remainingMs <= longestTimerMs) this.timer = setTimeout(failLate, remainingMs, this);
+  }
+
+  /** Settles the outcome: counts and logs it, and aborts what still works for a call that failed. False if it was settled. */
+  protected settle(error: ServiceError | undefined): boolean {
+    if (this.finished) return false;
+    this.finished = true;
+    if (this.timer !== undefined) clearTimeout(this.timer);
+    const durationMs = performance.now() - this.startMs;
+    this.served.metrics.record(error === undefined ? 0 : statusCodes[error.code], durationMs);
+    logCall(this.environment.logger, this, durationMs, error);
+    if (error !== undefined) {
+      this.aborted = true;
+      this.controller?.abort();
+    }
+    return true;
+  }
+}

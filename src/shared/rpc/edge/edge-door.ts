@@ -1,0 +1,62 @@
+import { createServer as createHttp1, type RequestListener } from "node:http";
+import { createServer as createHttp2 } from "node:http2";
+import { createServer } from "node:net";
+import { type ListenAddress, listen } from "../../lifecycle/listen.ts";
+import type { Metrics } from "../../metrics/metrics.ts";
+import { trackConnections } from "../connections.ts";
+import type { Door } from "../door.ts";
+import type { HostLimits } from "../limits.ts";
+import { superviseSessions } from "./http2-sessions.ts";
+import { sniffProtocol } from "./protocol-sniffer.ts";
+
+/** Time for a connection to begin, and for a request's headers to arrive. */
+const headersTimeoutMs = 10_000;
+
+/** Serves a request listener over HTTP/1.1 and cleartext HTTP/2 on one port. */
+export function createEdgeDoor(
+  address: ListenAddress,
+  listener: RequestListener,
+  limits: HostLimits,
+  metrics: Metrics,
+): Door {
+  const http1 = createHttp1(
+    {
+      maxHeaderSize: limits.maxHeaderBytes,
+      headersTimeout: headersTimeoutMs,
+      requestTimeout: limits.maxUnaryMs,
+      keepAliveTimeout: limits.keepaliveIntervalMs,
+    },
+    listener,
+  );
+  // It never listens itself; this starts what enforces its timeouts and knows which connections are idle.
+  http1.emit("listening");
+  const http2 = createHttp2(
+    {
+      maxSessionMemory: 64,
+      settings: { maxConcurrentStreams: limits.maxConcurrentStreams, maxHeaderListSize: limits.maxHeaderBytes },
+    },
+    listener as never,
+  );
+  const sessions = superviseSessions(http2, limits);
+  const server = createServer({ noDelay: true }, (socket) =>
+    sniffProtocol(socket, headersTimeoutMs, {
+      http1: (sniffed) => http1.emit("connection", sniffed),
+      http2: (sniffed) => http2.emit("connection", sniffed),
+    }),
+  );
+  const connections = trackConnections(server, limits.maxConnections, metrics);
+
+  return {
+    start: () => listen(server, "HTTP", address),
+    async drain(graceMs) {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      sessions.close();
+      http1.close();
+      const idle = setInterval(() => http1.closeIdleConnections(), 20);
+      const force = setTimeout(() => connections.destroy(), graceMs);
+      await closed;
+      clearInterval(idle);
+      clearTimeout(force);
+    },
+  };
+}

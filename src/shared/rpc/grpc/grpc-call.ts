@@ -1,0 +1,194 @@
+import type { DescMessage, Message, MessageInitShape } from "@bufbuild/protobuf";
+import { Metadata, type ServerInterceptingCallInterface } from "@grpc/grpc-js";
+import { ServiceError, statusCodes } from "../../service-error.ts";
+import { Call, type CallEnvironment } from "../call.ts";
+import { decodeRequest, encodeResponse, type ServedMethod } from "../method.ts";
+import { runBidi, runServerStream, runUnary } from "../run.ts";
+import { cancelled } from "../steps/cancelled.ts";
+import { deadlineExceeded, effectiveDeadline } from "../steps/deadline.ts";
+import { statusBytes, statusMessage, toServiceError } from "../steps/status.ts";
+import { Stream, type StreamTransport } from "../stream.ts";
+import { reportTransportStatus } from "./transport-status.ts";
+
+/** Bytes given to HTTP/2 but not yet sent, beyond which a stream's peer counts as slow… */
+const highWaterBytes = 256 * 1024;
+/** …until no more than these are left. */
+const lowWaterBytes = 64 * 1024;
+
+const ok = { code: 0, details: "OK", metadata: null };
+const noop = (): void => {};
+
+/**
+ * A call on the grpc-js port.
+ *
+ * It stands directly on the lower half of a grpc-js call, which interceptors see: events and bytes. grpc-js's upper half,
+ * with a Node stream for each call, is never built; that is what makes room for all that the host does for a call.
+ */
+export class GrpcCall extends Call implements StreamTransport {
+  private readonly transport: ServerInterceptingCallInterface;
+  private metadata: Metadata | undefined = undefined;
+  private requestBytes: Uint8Array | undefined = undefined;
+  private stream: Stream | undefined = undefined;
+  private unsentSizes: number[] = [];
+  private unsentBytes = 0;
+  private slow = false;
+
+  constructor(served: ServedMethod, environment: CallEnvironment, transport: ServerInterceptingCallInterface) {
+    super(served, environment);
+    this.transport = transport;
+    reportTransportStatus(transport, this);
+  }
+
+  /** Called by grpc-js in place of the upper half, whose listener is not needed. */
+  start(): void {
+    this.transport.start(this);
+  }
+
+  get peerAddress(): string {
+    return this.transport.getConnectionInfo().remoteAddress ?? "unknown";
+  }
+
+  header(name: string): string | undefined {
+    const value = this.metadata?.get(name)[0];
+    return typeof value === "string" ? value : undefined;
+  }
+
+  onReceiveMetadata(metadata: Metadata): void {
+    this.metadata = metadata;
+    const kind = this.served.descriptor.methodKind;
+    const asked = this.transport.getDeadline();
+    const deadline = typeof asked === "number" && asked !== Number.POSITIVE_INFINITY ? asked : undefined;
+    const now = Date.now();
+    this.deadline = effectiveDeadline(deadline, now, kind === "unary" ? this.environment.limits.maxUnaryMs : undefined);
+    if (this.deadline !== undefined && this.deadline <= now) this.fail(deadlineExceeded());
+    else if (kind === "bidi_streaming") runBidi(this, this.openStream());
+    else this.transport.startRead();
+  }
+
+  onReceiveMessage(bytes: Uint8Array): void {
+    if (this.finished) return;
+    if (this.served.descriptor.methodKind === "bidi_streaming") {
+      this.receiveFrame(bytes);
+    } else if (this.requestBytes === undefined) {
+      this.requestBytes = bytes;
+      this.transport.startRead();
+    } else {
+      this.fail(wrongCardinality("more than one request"));
+    }
+  }
+
+  onReceiveHalfClose(): void {
+    if (this.finished) return;
+    if (this.served.descriptor.methodKind === "bidi_streaming") {
+      this.stream?.receiveEnd();
+      return;
+    }
+    if (this.requestBytes === undefined) {
+      this.fail(wrongCardinality("no request"));
+      return;
+    }
+    let request: Message;
+    try {
+      request = decodeRequest(this.served, this.requestBytes);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    if (this.served.descriptor.methodKind === "unary") runUnary(this, request);
+    else void runServerStream(this, this.openStream(), request);
+  }
+
+  /** Called at the end of every call; of one that is not settled, because the peer is gone. */
+  onCancel(): void {
+    // Making the error costs a stack trace, and nearly every call is settled.
+    if (!this.finished && this.settle(cancelled())) this.stream?.close();
+  }
+
+  complete(response: MessageInitShape<DescMessage>): void {
+    if (this.finished) return;
+    let bytes: Buffer;
+    try {
+      bytes = this.encode(response);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    this.settle(undefined);
+    this.transport.sendMessage(bytes, noop);
+    this.transport.sendStatus(ok);
+  }
+
+  fail(thrown: unknown): void {
+    const error = toServiceError(thrown);
+    if (!this.settle(error)) return;
+    const metadata = new Metadata();
+    metadata.set("grpc-status-details-bin", Buffer.from(statusBytes(error)));
+    metadata.set("x-request-id", this.requestId);
+    this.transport.sendStatus({ code: statusCodes[error.code], details: statusMessage(error), metadata });
+    this.stream?.close();
+  }
+
+  read(): void {
+    this.transport.startRead();
+  }
+
+  write(frame: Message): boolean {
+    let bytes: Buffer;
+    try {
+      bytes = this.encode(frame);
+    } catch (error) {
+      this.fail(error);
+      return true;
+    }
+    this.unsentSizes.push(bytes.length);
+    this.unsentBytes += bytes.length;
+    this.transport.sendMessage(bytes, this.onSent);
+    if (this.unsentBytes >= highWaterBytes) this.slow = true;
+    return !this.slow;
+  }
+
+  finish(error: unknown): void {
+    if (error !== undefined) {
+      this.fail(error);
+    } else if (this.settle(undefined)) {
+      this.transport.sendStatus(ok);
+      this.stream?.close();
+    }
+  }
+
+  private openStream(): Stream {
+    this.stream = new Stream(this);
+    if (this.deadline !== undefined) this.startDeadlineTimer();
+    return this.stream;
+  }
+
+  private receiveFrame(bytes: Uint8Array): void {
+    try {
+      this.stream?.receive(decodeRequest(this.served, bytes));
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  private readonly onSent = (): void => {
+    this.unsentBytes -= this.unsentSizes.shift() ?? 0;
+    if (!this.slow || this.unsentBytes > lowWaterBytes) return;
+    this.slow = false;
+    this.stream?.becameWritable();
+  };
+
+  private encode(response: MessageInitShape<DescMessage>): Buffer {
+    const bytes = encodeResponse(this.served, response);
+    const limit = this.environment.limits.maxMessageBytes;
+    if (bytes.length <= limit) return bytes;
+    throw new ServiceError("RESOURCE_EXHAUSTED", `The answer is larger than ${limit} bytes.`, {
+      reason: "RESPONSE_TOO_LARGE",
+    });
+  }
+}
+
+function wrongCardinality(what: string): ServiceError {
+  return new ServiceError("UNIMPLEMENTED", `The call had ${what}, where its method takes one.`, {
+    reason: "WRONG_CARDINALITY",
+  });
+}

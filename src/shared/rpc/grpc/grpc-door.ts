@@ -1,0 +1,94 @@
+import { createServer, type Server as NetServer } from "node:net";
+import {
+  Server,
+  ServerCredentials,
+  type ServerInterceptingCall,
+  type ServerInterceptor,
+  type ServiceDefinition,
+} from "@grpc/grpc-js";
+import { type ListenAddress, listen } from "../../lifecycle/listen.ts";
+import type { Metrics } from "../../metrics/metrics.ts";
+import type { CallEnvironment } from "../call.ts";
+import { trackConnections } from "../connections.ts";
+import type { Door } from "../door.ts";
+import type { ServedMethod } from "../method.ts";
+import { GrpcCall } from "./grpc-call.ts";
+
+/** Serves methods to native gRPC clients by grpc-js, in cleartext HTTP/2. */
+export function createGrpcDoor(
+  address: ListenAddress,
+  methods: readonly ServedMethod[],
+  environment: CallEnvironment,
+  metrics: Metrics,
+): Door {
+  const { limits } = environment;
+  const server = new Server({
+    "grpc.max_receive_message_length": limits.maxMessageBytes,
+    "grpc.max_send_message_length": limits.maxMessageBytes,
+    "grpc.max_concurrent_streams": limits.maxConcurrentStreams,
+    "grpc.keepalive_time_ms": limits.keepaliveIntervalMs,
+    "grpc.keepalive_timeout_ms": limits.keepaliveTimeoutMs,
+    "grpc.max_connection_age_ms": limits.maxConnectionAgeMs,
+    "grpc.max_connection_age_grace_ms": limits.maxConnectionAgeGraceMs,
+    "grpc.enable_channelz": 0,
+    interceptors: [answering(methods, environment)],
+  });
+  limitHeaders(server, limits.maxHeaderBytes);
+  server.addService(serviceDefinition(methods), Object.fromEntries(methods.map(({ path }) => [path, unreachable])));
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const listener: NetServer = createServer({ noDelay: true }, (socket) => injector.injectConnection(socket));
+  const connections = trackConnections(listener, limits.maxConnections, metrics);
+
+  return {
+    start: () => listen(listener, "gRPC", address),
+    async drain(graceMs) {
+      const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
+      // Not forceShutdown, which forgets the sessions when channelz is off.
+      const force = setTimeout(() => connections.destroy(), graceMs);
+      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      await closed;
+      clearTimeout(force);
+    },
+  };
+}
+
+/** Hands every call to a GrpcCall of its method. */
+function answering(methods: readonly ServedMethod[], environment: CallEnvironment): ServerInterceptor {
+  const byPath = new Map(methods.map((method) => [method.path, method]));
+  return (definition, transport) => {
+    const call = new GrpcCall(byPath.get(definition.path)!, environment, transport);
+    // grpc-js needs nothing of it but `start`.
+    return call as unknown as ServerInterceptingCall;
+  };
+}
+
+/** Describes methods to grpc-js. Messages stay bytes: GrpcCall decodes them, so that it can say what is wrong with them. */
+function serviceDefinition(methods: readonly ServedMethod[]): ServiceDefinition {
+  const bytes = (value: Buffer): Buffer => value;
+  return Object.fromEntries(
+    methods.map(({ path, descriptor: { methodKind } }) => [
+      path,
+      {
+        path,
+        requestStream: methodKind === "bidi_streaming" || methodKind === "client_streaming",
+        responseStream: methodKind === "bidi_streaming" || methodKind === "server_streaming",
+        requestSerialize: bytes,
+        requestDeserialize: bytes,
+        responseSerialize: bytes,
+        responseDeserialize: bytes,
+      },
+    ]),
+  );
+}
+
+function unreachable(): void {
+  throw new Error("calls are answered by the interceptor");
+}
+
+/** grpc-js has no option for the HTTP/2 setting; it makes its server of these options, which a test watches over. */
+function limitHeaders(server: Server, bytes: number): void {
+  const { commonServerOptions } = server as unknown as {
+    commonServerOptions: { settings: { maxHeaderListSize?: number } };
+  };
+  commonServerOptions.settings.maxHeaderListSize = bytes;
+}

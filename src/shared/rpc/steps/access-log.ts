@@ -1,0 +1,21 @@
+import type { Logger } from "pino";
+import type { ServiceError } from "../../service-error.ts";
+import type { Call } from "../call.ts";
+
+/** Codes that mean that something is wrong here rather than with the call. */
+const ownFaults: ReadonlySet<string> = new Set(["INTERNAL", "UNKNOWN", "DATA_LOSS"]);
+
+/**
+ * Logs a finished call: `debug` when it went well (so that by default it costs a comparison), `info` when it did not,
+ * `error` with its cause when the fault is ours. Request and answer are not logged.
+ */
+export function logCall(logger: Logger, call: Call, durationMs: number, error: ServiceError | undefined): void {
+  if (error === undefined) {
+    if (!logger.isLevelEnabled("debug")) return;
+    call.logger.debug({ method: call.method, code: "OK", durationMs, peer: call.peerAddress }, "call");
+    return;
+  }
+  const fields = { method: call.method, code: error.code, reason: error.reason, durationMs, peer: call.peerAddress };
+  if (ownFaults.has(error.code)) call.logger.error({ ...fields, err: error.cause ?? error }, "call failed");
+  else call.logger.info(fields, "call refused");
+}
