@@ -62,7 +62,7 @@ local key, keep, refuse = KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local length = redis.call('XLEN', key)
 if length >= keep + 100 then
   trim(key, keep, length)
-  if redis.call('XLEN', key) >= refuse then return redis.error_reply('BUSFULL') end
+  if redis.call('XLEN', key) >= refuse then return redis.error_reply('BUSFULL The topic is full.') end
 end
 return append(key, ARGV[1])
 `);
@@ -107,7 +107,7 @@ return 0
 /** Keys: stream, dead letters. Arguments: group, position, message, error, deliveries, how many dead letters to keep. */
 export const buryScript: RedisScript = script(`
 ${timeMs}
-if redis.call('XLEN', KEYS[2]) >= tonumber(ARGV[6]) then return redis.error_reply('BUSDEADFULL') end
+if redis.call('XLEN', KEYS[2]) >= tonumber(ARGV[6]) then return redis.error_reply('BUSDEADFULL There are too many dead letters.') end
 if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
 redis.call('XADD', KEYS[2], '*', 'm', ARGV[3], 'g', ARGV[1], 'o', ARGV[2], 'n', ARGV[5], 'e', ARGV[4],
   't', now())
