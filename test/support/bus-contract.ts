@@ -66,8 +66,6 @@ export function describeBus(name: string, start: () => Promise<{ store: string; 
 
     const fail = (reason: string): never => assert.fail(`gap: ${reason}`);
 
-    const unexpected = (): never => assert.fail("a message");
-
     /** Starts a process on the bus, and collects what it reports. */
     function startChild(role: string, topic: TestTopic): { child: ChildProcess; reports: Record<string, unknown>[] } {
       const script = join(import.meta.dirname, "bus-child.ts");
@@ -568,7 +566,11 @@ export function describeBus(name: string, start: () => Promise<{ store: string; 
         onMessage: ({ operation }) => void seen.add(operation),
       });
       const publishers = [startChild("publish", topic), startChild("publish", topic)];
-      for (const { child } of publishers) assert.deepEqual(await once(child, "exit"), [0, null]);
+      const exits = await Promise.all(publishers.map(({ child }) => once(child, "exit")));
+      assert.deepEqual(exits, [
+        [0, null],
+        [0, null],
+      ]);
       await eventually(() => assert.equal(seen.size, 400));
     });
 

@@ -26,7 +26,7 @@ export function createFreshness(staleAfterMs: number, onChange: (fresh: boolean)
   function watch(): void {
     timer = undefined;
     tell();
-    if (told) timer = setTimeout(watch, confirmed + staleAfterMs - performance.now() + 1).unref();
+    if (told) timer = setTimeout(watch, Math.max(1, confirmed + staleAfterMs - performance.now() + 1)).unref();
   }
 
   return {

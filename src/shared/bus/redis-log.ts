@@ -1,6 +1,7 @@
-import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Cluster, Redis } from "ioredis";
 import { ServiceError } from "../service-error.ts";
+import type { RedisScript } from "../store/redis-script.ts";
 import {
   type DeadEntry,
   type Delivery,
@@ -14,15 +15,7 @@ import {
   unavailable,
 } from "./log.ts";
 import { origin } from "./position.ts";
-import {
-  appendScript,
-  buryScript,
-  claimScript,
-  type RedisScript,
-  replayScript,
-  statusScript,
-  touchScript,
-} from "./redis-scripts.ts";
+import { appendScript, buryScript, claimScript, replayScript, statusScript, touchScript } from "./redis-scripts.ts";
 import { backlogFactor } from "./topic.ts";
 
 export type RedisConnection = Redis | Cluster;
@@ -53,16 +46,17 @@ export function createRedisLog(options: RedisLogOptions): Log {
   const commands = connect("commands");
   commands.on("error", () => undefined);
   let wasReady = false;
-  commands.once("ready", () => {
-    wasReady = true;
+  const firstConnection = new Promise<void>((resolve) => {
+    commands.once("ready", () => {
+      wasReady = true;
+      resolve();
+    });
   });
 
   /** Lets commands wait for the first connection; afterwards they fail at once while there is none. */
   async function call(command: string, ...args: Argument[]): Promise<unknown> {
     try {
-      if (!wasReady && commands.status !== "ready") {
-        await once(commands, "ready", { signal: AbortSignal.timeout(connectTimeoutMs) });
-      }
+      if (!wasReady) await Promise.race([firstConnection, sleep(connectTimeoutMs, undefined, { ref: false })]);
       return await commands.callBuffer(command, args);
     } catch (error) {
       throw translate(error);
@@ -98,6 +92,7 @@ export function createRedisLog(options: RedisLogOptions): Log {
   function openReader(): LogReader {
     let connection: RedisConnection | undefined;
     let closed = false;
+    let abandon: (reason: Error) => void = () => undefined;
 
     async function ask(command: string, ...args: Argument[]): Promise<unknown> {
       if (closed) throw unavailable(new Error("The reader is closed."));
@@ -105,8 +100,12 @@ export function createRedisLog(options: RedisLogOptions): Log {
         connection = connect("blocking");
         connection.on("error", () => undefined);
       }
+      const answer = connection.callBuffer(command, args);
       try {
-        return await connection.callBuffer(command, args);
+        return await new Promise((resolve, reject) => {
+          abandon = reject;
+          answer.then(resolve, reject);
+        });
       } catch (error) {
         // Whatever else it is, for example a primary that has become a replica: another connection may find better.
         if (!isRefusal(error, "NOGROUP")) {
@@ -140,6 +139,8 @@ export function createRedisLog(options: RedisLogOptions): Log {
       close() {
         closed = true;
         connection?.disconnect();
+        // A cluster's connection leaves commands that wait for a node without an answer.
+        abandon(new Error("The reader is closed."));
       },
     };
   }
@@ -196,14 +197,10 @@ export function createRedisLog(options: RedisLogOptions): Log {
   };
 }
 
-/** Whether Redis itself refused, rather than the connection. */
-function isReply(error: unknown): error is Error {
-  return error instanceof Error && error.name === "ReplyError";
-}
-
+/** Whether Redis refused with this code. */
 function isRefusal(error: unknown, code: string): boolean {
   const cause = error instanceof ServiceError ? error.cause : error;
-  return isReply(cause) && cause.message.startsWith(code);
+  return cause instanceof Error && cause.message.startsWith(`${code} `);
 }
 
 function translate(error: unknown): ServiceError {

@@ -1,14 +1,4 @@
-import { createHash } from "node:crypto";
-
-/** A Lua script that Redis runs as one atomic step. All its keys share a hash tag. */
-export interface RedisScript {
-  readonly lua: string;
-  readonly sha: string;
-}
-
-function script(lua: string): RedisScript {
-  return { lua, sha: createHash("sha1").update(lua).digest("hex") };
-}
+import { type RedisScript, script } from "../store/redis-script.ts";
 
 const timeMs = `
 local function now()
