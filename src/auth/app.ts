@@ -4,14 +4,17 @@ import type { Logger } from "pino";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import { createServiceClient, type ServiceClient } from "../shared/client/service-client.ts";
+import { assertLoopback } from "../shared/config/demo-profile.ts";
+import { hostLimits } from "../shared/config/host-settings.ts";
 import { createReadiness } from "../shared/lifecycle/readiness.ts";
+import type { ServiceApp } from "../shared/lifecycle/run-service.ts";
 import { createMetrics, type Metrics } from "../shared/metrics/metrics.ts";
 import { serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
 import { nodeArgon2 } from "./adapters/node-argon2.ts";
 import { createPolicyDecisions } from "./adapters/policy-decisions.ts";
 import type { AuthConfig } from "./config.ts";
-import { assertDemoIsLocal, seedDemo } from "./demo.ts";
+import { seedDemo } from "./demo.ts";
 import { createAuthorizer } from "./domain/authorizer.ts";
 import type { Clock } from "./domain/clock.ts";
 import { createAuthenticator } from "./domain/credentials/authenticator.ts";
@@ -31,21 +34,13 @@ export interface AuthAppOverrides {
   readonly clock?: Clock;
 }
 
-/** auth-service, put together. */
-export interface AuthApp {
-  /** Listens. Throws ListenError when a port cannot be had. */
-  start(): Promise<{ readonly grpcPort: number; readonly httpPort: number }>;
-  /** Ends readiness, finishes what is in flight, closes every connection. */
-  stop(): Promise<void>;
-}
-
 /**
  * Puts auth-service together from its configuration.
  *
  * @throws ConfigError, SqliteOpenError, MigrationError, RedisUrlError
  */
-export function createAuthApp(config: AuthConfig, logger: Logger, overrides: AuthAppOverrides = {}): AuthApp {
-  if (config.profile === "demo") assertDemoIsLocal(config);
+export function createAuthApp(config: AuthConfig, logger: Logger, overrides: AuthAppOverrides = {}): ServiceApp {
+  if (config.profile === "demo") assertLoopback({ AUTH_GRPC_HOST: config.grpcHost, AUTH_HTTP_HOST: config.httpHost });
   const clock = overrides.clock ?? Date.now;
   const readiness = createReadiness();
   const metrics = createMetrics({ service: "auth-service" });
@@ -97,7 +92,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     readiness,
     logger,
     metrics,
-    limits: { drainDelayMs: config.drainDelayMs, drainGraceMs: config.drainGraceMs },
+    limits: hostLimits(config),
   });
 
   async function stop(): Promise<void> {

@@ -1,17 +1,13 @@
-import type { ConfigField } from "../shared/config/config.ts";
-import { boolean, duration, host, integer, oneOf, port, text } from "../shared/config/parsers.ts";
+import type { ConfigFields } from "../shared/config/config.ts";
+import { type HostSettings, hostFields } from "../shared/config/host-settings.ts";
+import { boolean, duration, host, integer, port, text } from "../shared/config/parsers.ts";
 
 /** Values of auth-service's configuration. Names that end in `Ms` are in milliseconds. */
-export interface AuthConfig {
-  readonly profile: "production" | "demo";
+export interface AuthConfig extends HostSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
   readonly httpHost: string;
   readonly httpPort: number;
-  readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
-  readonly logFormat: "json" | "pretty";
-  readonly drainDelayMs: number;
-  readonly drainGraceMs: number;
   readonly dataDir: string;
   readonly redisUrl: string;
   readonly sessionIdleTimeoutMs: number;
@@ -32,13 +28,8 @@ export interface AuthConfig {
 }
 
 /** Where each comes from and what it is for. */
-export const authConfigFields: { readonly [K in keyof AuthConfig]: ConfigField<AuthConfig[K]> } = {
-  profile: {
-    env: "GATEHOUSE_PROFILE",
-    doc: "`demo` adds the users alice and bob with known passwords, and refuses to listen beyond the loopback address.",
-    schema: oneOf("production", "demo"),
-    fallback: "production",
-  },
+export const authFields: ConfigFields<AuthConfig> = {
+  ...hostFields,
   grpcHost: {
     env: "AUTH_GRPC_HOST",
     doc: "Address of the gRPC port. `0.0.0.0` to be reached from other machines.",
@@ -53,30 +44,6 @@ export const authConfigFields: { readonly [K in keyof AuthConfig]: ConfigField<A
     fallback: "127.0.0.1",
   },
   httpPort: { env: "AUTH_HTTP_PORT", doc: "HTTP edge of auth-service.", schema: port, fallback: "8081" },
-  logLevel: {
-    env: "LOG_LEVEL",
-    doc: "Least severe level that is logged.",
-    schema: oneOf("trace", "debug", "info", "warn", "error", "fatal", "silent"),
-    fallback: "info",
-  },
-  logFormat: {
-    env: "LOG_FORMAT",
-    doc: "`json`, one object a line, or `pretty` for people.",
-    schema: oneOf("json", "pretty"),
-    fallback: "json",
-  },
-  drainDelayMs: {
-    env: "DRAIN_DELAY",
-    doc: "Time between the end of readiness and the end of accepting connections, for load balancers to notice.",
-    schema: duration(0, 120_000),
-    fallback: "0s",
-  },
-  drainGraceMs: {
-    env: "DRAIN_GRACE",
-    doc: "Time that calls in flight have to finish when the service stops.",
-    schema: duration(0, 600_000),
-    fallback: "20s",
-  },
   dataDir: {
     env: "DATA_DIR",
     doc: "Directory of the embedded store, when REDIS_URL is not set.",

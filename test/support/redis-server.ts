@@ -37,7 +37,15 @@ export async function startRedisServer({ cluster = false, password }: RedisServe
 
   async function start(): Promise<void> {
     const args = ["--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "yes"];
-    if (cluster) args.push("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf");
+    if (cluster)
+      args.push(
+        "--cluster-enabled",
+        "yes",
+        "--cluster-config-file",
+        "nodes.conf",
+        "--cluster-announce-ip",
+        "127.0.0.1",
+      );
     if (password !== undefined) args.push("--requirepass", password);
     child = spawn(redisServerBinary(), args, { stdio: "ignore" });
     await untilAnswers(port, cluster, password);

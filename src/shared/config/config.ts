@@ -14,10 +14,8 @@ export interface ConfigField<T> {
   readonly sensitive?: boolean;
 }
 
-export type ConfigFields = Readonly<Record<string, ConfigField<unknown>>>;
-
-/** The parsed values of a set of fields. */
-export type Config<F extends ConfigFields> = { readonly [K in keyof F]: F[K] extends ConfigField<infer T> ? T : never };
+/** The fields that make up a configuration of type `C`. */
+export type ConfigFields<C> = { readonly [K in keyof C]: ConfigField<C[K]> };
 
 /** All that is wrong with the configuration, one line a variable. */
 export class ConfigError extends Error {
@@ -30,23 +28,15 @@ export class ConfigError extends Error {
   }
 }
 
-/** Checks a field's type against its schema where it is written. */
-export function field<T>(definition: ConfigField<T>): ConfigField<T> {
-  return definition;
-}
-
 /**
  * Reads fields from an environment.
  *
  * @throws ConfigError naming every missing or malformed variable at once; secrets are not repeated in it.
  */
-export function readConfig<F extends ConfigFields>(
-  fields: F,
-  env: Readonly<Record<string, string | undefined>>,
-): Config<F> {
+export function readConfig<C>(fields: ConfigFields<C>, env: Readonly<Record<string, string | undefined>>): C {
   const problems: string[] = [];
   const values: Record<string, unknown> = {};
-  for (const [key, definition] of Object.entries(fields)) {
+  for (const [key, definition] of Object.entries<ConfigField<unknown>>(fields)) {
     const text = env[definition.env] || definition.fallback;
     if (text === undefined) {
       problems.push(`${definition.env} is required: ${definition.doc}`);
@@ -60,5 +50,5 @@ export function readConfig<F extends ConfigFields>(
     }
   }
   if (problems.length > 0) throw new ConfigError(problems);
-  return values as Config<F>;
+  return values as C;
 }

@@ -65,8 +65,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
   return {
     registry,
     calls(method) {
-      let metrics = methods.get(method);
-      if (metrics === undefined) methods.set(method, (metrics = new CallMetrics(method)));
+      const metrics = methods.get(method) ?? new CallMetrics(method);
+      methods.set(method, metrics);
       return metrics;
     },
     connectionOpened: () => connections.inc(),

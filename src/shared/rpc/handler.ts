@@ -87,11 +87,23 @@ export type Validators<S extends DescService> = {
   readonly [K in keyof S["method"]]?: RequestValidator<S["method"][K]["input"]>;
 };
 
+/** Encodes and decodes the messages of one method; throws what protobuf-es would throw. */
+export interface MethodCodec<I, O> {
+  decode(bytes: Uint8Array): I;
+  encode(message: O): Uint8Array;
+}
+
+/** Hand-written codecs by method name, for methods where protobuf-es is a large part of the work. The gRPC port uses them. */
+export type Codecs<S extends DescService> = {
+  readonly [K in keyof S["method"]]?: MethodCodec<Shape<S["method"][K]["input"]>, Shape<S["method"][K]["output"]>>;
+};
+
 /** A service with its handlers, for the host to serve on every door. */
 export interface ServedService {
   readonly descriptor: DescService;
   readonly handlers: Readonly<Record<string, unknown>>;
   readonly validators: Readonly<Record<string, unknown>>;
+  readonly codecs: Readonly<Record<string, unknown>>;
 }
 
 /** Binds handlers to their service, checking their types. */
@@ -99,6 +111,7 @@ export function serve<S extends DescService>(
   descriptor: S,
   handlers: Handlers<S>,
   validators: Validators<S> = {},
+  codecs: Codecs<S> = {},
 ): ServedService {
-  return { descriptor, handlers, validators };
+  return { descriptor, handlers, validators, codecs };
 }

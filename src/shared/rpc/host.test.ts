@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { create } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { Decision } from "../../../gen/gatehouse/policy/v1/decision_pb.ts";
@@ -99,4 +98,3 @@ async function failure(promise: Promise<unknown>): Promise<ConnectError> {
   }
   return assert.fail("the call went well");
 }
-void create;

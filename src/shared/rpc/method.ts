@@ -10,7 +10,7 @@ import {
 import type { CallMetrics } from "../metrics/call-metrics.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { type FieldViolation, invalidArgument, ServiceError } from "../service-error.ts";
-import type { ServedService } from "./handler.ts";
+import type { MethodCodec, ServedService } from "./handler.ts";
 import { contractValidator } from "./steps/validation.ts";
 
 /** One method with all that its calls need, looked up once. */
@@ -23,6 +23,8 @@ export interface ServedMethod {
   readonly metrics: CallMetrics;
   /** The handler in the form its kind asks for; one that refuses with UNIMPLEMENTED where the service has none. */
   readonly handler: (...args: never[]) => unknown;
+  /** Encodes and decodes its messages on the gRPC port. */
+  readonly codec: MethodCodec<Message, Message>;
   /** Throws INVALID_ARGUMENT with field violations. */
   readonly validate: (request: Message) => void;
 }
@@ -49,6 +51,10 @@ function servedMethod(service: ServedService, descriptor: DescMethod, metrics: M
       (() => {
         throw new ServiceError("UNIMPLEMENTED", `${name} is not implemented.`, { reason: "UNIMPLEMENTED" });
       }),
+    codec: (service.codecs[descriptor.localName] as MethodCodec<Message, Message> | undefined) ?? {
+      decode: (bytes) => fromBinary(descriptor.input, bytes),
+      encode: (message) => toBinary(descriptor.output, message),
+    },
     validate(request) {
       const violations = violationsOf(request);
       if (violations.length > 0) throw invalidArgument(violations);
@@ -64,7 +70,7 @@ function servedMethod(service: ServedService, descriptor: DescMethod, metrics: M
 export function decodeRequest(method: ServedMethod, bytes: Uint8Array): Message {
   let request: Message;
   try {
-    request = fromBinary(method.descriptor.input, bytes);
+    request = method.codec.decode(bytes);
   } catch (cause) {
     throw malformedRequest(cause);
   }
@@ -79,7 +85,6 @@ export function malformedRequest(cause: unknown): ServiceError {
 
 /** Encodes an answer. The Buffer shares its memory, so nothing is copied. */
 export function encodeResponse(method: ServedMethod, response: MessageInitShape<DescMessage>): Buffer {
-  const schema = method.descriptor.output;
-  const bytes = toBinary(schema, create(schema, response));
+  const bytes = method.codec.encode(create(method.descriptor.output, response));
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -28,6 +28,8 @@ export function createEdgeDoor(
     },
     listener,
   );
+  // It never listens itself; this starts what enforces its timeouts and knows which connections are idle.
+  http1.emit("listening");
   const http2 = createHttp2(
     {
       maxSessionMemory: 64,
@@ -42,19 +44,16 @@ export function createEdgeDoor(
       http2: (sniffed) => http2.emit("connection", sniffed),
     }),
   );
-  trackConnections(server, limits.maxConnections, metrics);
+  const connections = trackConnections(server, limits.maxConnections, metrics);
 
   return {
     start: () => listen(server, "HTTP", address),
     async drain(graceMs) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       sessions.close();
-      http1.closeIdleConnections();
-      const idle = setInterval(() => http1.closeIdleConnections(), 50);
-      const force = setTimeout(() => {
-        sessions.destroy();
-        http1.closeAllConnections();
-      }, graceMs);
+      http1.close();
+      const idle = setInterval(() => http1.closeIdleConnections(), 20);
+      const force = setTimeout(() => connections.destroy(), graceMs);
       await closed;
       clearInterval(idle);
       clearTimeout(force);

@@ -1,11 +1,10 @@
-import { constants, type Http2Server, type ServerHttp2Session } from "node:http2";
+import type { Http2Server, ServerHttp2Session } from "node:http2";
 import type { HostLimits } from "../limits.ts";
 
 /** Keeps the sessions of an HTTP/2 server alive, of limited age, and closes them gracefully. */
 export interface Http2Sessions {
   /** Asks all peers to go away; each session closes when its streams are done. */
   close(): void;
-  destroy(): void;
 }
 
 export function superviseSessions(server: Http2Server, limits: HostLimits): Http2Sessions {
@@ -22,9 +21,6 @@ export function superviseSessions(server: Http2Server, limits: HostLimits): Http
   return {
     close() {
       for (const session of sessions) session.close();
-    },
-    destroy() {
-      for (const session of sessions) session.destroy(undefined, constants.NGHTTP2_CANCEL);
     },
   };
 }

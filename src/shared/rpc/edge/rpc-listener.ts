@@ -39,7 +39,23 @@ export function createRpcListener(
     // A misspelt field must not be taken for one that was left out.
     jsonOptions: { ignoreUnknownFields: false, registry },
   });
-  return (request, response) => listener(request, response);
+  return (request, response) => {
+    closeAfterEarlyAnswer(request, response);
+    listener(request, response);
+  };
+}
+
+/**
+ * Closes an HTTP/1.1 connection after an answer that came before its request had been read, such as that to an oversized
+ * one: what is left of the request would be taken for the next.
+ */
+function closeAfterEarlyAnswer(request: IncomingMessage, response: ServerResponse): void {
+  if (request.httpVersionMajor > 1) return;
+  const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => ServerResponse;
+  response.writeHead = (...args: unknown[]): ServerResponse => {
+    if (!request.complete) response.shouldKeepAlive = false;
+    return writeHead(...args);
+  };
 }
 
 /** Before the request is read: makes the call, and sees to it that connect's own errors become ours. */

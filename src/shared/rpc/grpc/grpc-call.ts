@@ -100,7 +100,8 @@ export class GrpcCall extends Call implements StreamTransport {
 
   /** Called at the end of every call; of one that is not settled, because the peer is gone. */
   onCancel(): void {
-    if (this.settle(cancelled())) this.stream?.close();
+    // Making the error costs a stack trace, and nearly every call is settled.
+    if (!this.finished && this.settle(cancelled())) this.stream?.close();
   }
 
   complete(response: MessageInitShape<DescMessage>): void {

@@ -37,16 +37,17 @@ export function createGrpcDoor(
   server.addService(serviceDefinition(methods), Object.fromEntries(methods.map(({ path }) => [path, unreachable])));
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const listener: NetServer = createServer({ noDelay: true }, (socket) => injector.injectConnection(socket));
-  trackConnections(listener, limits.maxConnections, metrics);
+  const connections = trackConnections(listener, limits.maxConnections, metrics);
 
   return {
     start: () => listen(listener, "gRPC", address),
     async drain(graceMs) {
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
-      const force = setTimeout(() => server.forceShutdown(), graceMs);
+      // Not forceShutdown, which forgets the sessions when channelz is off.
+      const force = setTimeout(() => connections.destroy(), graceMs);
       await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
-      clearTimeout(force);
       await closed;
+      clearTimeout(force);
     },
   };
 }

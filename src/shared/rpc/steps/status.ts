@@ -1,7 +1,7 @@
 import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../../../gen/google/rpc/error_details_pb.ts";
-import { StatusSchema } from "../../../../gen/google/rpc/status_pb.ts";
+import { type Status, StatusSchema } from "../../../../gen/google/rpc/status_pb.ts";
 import { ServiceError, statusCodes } from "../../service-error.ts";
 
 const domain = "gatehouse";
@@ -43,9 +43,14 @@ export function statusDetails(error: ServiceError): StatusDetail[] {
   return details;
 }
 
+/** Whatever was thrown, as a google.rpc.Status. */
+export function toStatus(thrown: unknown): Status {
+  const error = toServiceError(thrown);
+  const details = statusDetails(error).map(({ desc, value }) => anyPack(desc, create(desc, value)));
+  return create(StatusSchema, { code: statusCodes[error.code], message: statusMessage(error), details });
+}
+
 /** A google.rpc.Status in binary, for `grpc-status-details-bin`. */
 export function statusBytes(error: ServiceError): Uint8Array {
-  const details = statusDetails(error).map(({ desc, value }) => anyPack(desc, create(desc, value)));
-  const code = statusCodes[error.code];
-  return toBinary(StatusSchema, create(StatusSchema, { code, message: statusMessage(error), details }));
+  return toBinary(StatusSchema, toStatus(error));
 }

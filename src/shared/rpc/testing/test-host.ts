@@ -27,8 +27,8 @@ export interface TestHost {
 }
 
 export async function startTestHost(limits: Partial<HostLimits> = {}): Promise<TestHost> {
-  let logs = "";
-  const logger = createLogger({ service: "test", destination: { write: (line) => void (logs += line) } });
+  const lines: string[] = [];
+  const logger = createLogger({ service: "test", destination: { write: (line) => void lines.push(line) } });
   const metrics = createMetrics({ service: "test", process: false });
   const readiness = createReadiness();
   const check = readiness.add("policies");
@@ -98,7 +98,7 @@ export async function startTestHost(limits: Partial<HostLimits> = {}): Promise<T
     limits: { drainGraceMs: 500, ...limits },
   });
   const ports = await host.start();
-  return { host, ...ports, readiness, check, metrics, seen, logs: () => logs, stop: () => host.drain() };
+  return { host, ...ports, readiness, check, metrics, seen, logs: () => lines.join(""), stop: () => host.drain() };
 }
 
 /** A valid request on the document `id`. */

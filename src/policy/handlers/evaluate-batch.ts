@@ -1,0 +1,93 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type {
+  BatchItem,
+  BatchResult,
+  EvaluateBatchRequest,
+  EvaluateBatchResponse,
+  PolicyService,
+} from "../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import type { CallContext, UnaryHandler } from "../../shared/rpc/handler.ts";
+import { toStatus } from "../../shared/rpc/steps/status.ts";
+import { type FieldViolation, invalidArgument, ServiceError } from "../../shared/service-error.ts";
+import { checkUid, fromItemEvaluation, toContext, toEntity, toUid } from "../convert.ts";
+import type { ActivePolicies } from "../domain/active-policies.ts";
+import type { DecisionObserver } from "../domain/decision-observer.ts";
+import { evaluate, overlay } from "../domain/evaluate.ts";
+import type { Snapshot } from "../domain/snapshot.ts";
+
+export interface EvaluateBatchDependencies {
+  readonly policies: ActivePolicies;
+  readonly nextDecisionId: () => string;
+  readonly observer: DecisionObserver;
+}
+
+/** How many items are evaluated in one turn of the event loop, so that a large batch does not hold up other calls. */
+const itemsPerTurn = 500;
+
+/** `PolicyService.EvaluateBatch`. All items see one snapshot; the fault of one is its own. */
+export function createEvaluateBatchHandler({
+  policies,
+  nextDecisionId,
+  observer,
+}: EvaluateBatchDependencies): UnaryHandler<typeof PolicyService.method.evaluateBatch> {
+  function answer(snapshot: Snapshot, request: EvaluateBatchRequest, item: BatchItem): BatchResult {
+    try {
+      const query = toItemQuery(request, item);
+      const evaluation = evaluate(snapshot, query);
+      observer.decided(snapshot, query, evaluation);
+      return result({ case: "decision", value: fromItemEvaluation(evaluation) });
+    } catch (error) {
+      return result({ case: "error", value: toStatus(error) });
+    }
+  }
+
+  async function answerAll(
+    snapshot: Snapshot,
+    request: EvaluateBatchRequest,
+    call: CallContext,
+  ): Promise<BatchResult[]> {
+    const results: BatchResult[] = [];
+    for (const item of request.items) {
+      if (results.length > 0 && results.length % itemsPerTurn === 0) {
+        await nextTurn();
+        if (call.signal.aborted) throw abandoned();
+      }
+      results.push(answer(snapshot, request, item));
+    }
+    return results;
+  }
+
+  return async (request, call): Promise<EvaluateBatchResponse> => {
+    const active = policies.require(request.revision);
+    const snapshot = request.entities.length === 0 ? active : overlay(active, request.entities.map(toEntity));
+    return {
+      $typeName: "gatehouse.policy.v1.EvaluateBatchResponse",
+      results: await answerAll(snapshot, request, call),
+      revision: active.revision,
+      batchId: nextDecisionId(),
+    };
+  };
+}
+
+function toItemQuery(request: EvaluateBatchRequest, item: BatchItem) {
+  const violations: FieldViolation[] = [];
+  const principal = item.principal ?? request.principal;
+  checkUid(principal, "principal", violations);
+  checkUid(item.action, "action", violations);
+  checkUid(item.resource, "resource", violations);
+  if (violations.length > 0) throw invalidArgument(violations);
+  return {
+    principal: toUid(principal),
+    action: toUid(item.action),
+    resource: toUid(item.resource),
+    context: toContext(item.context ?? request.context),
+  };
+}
+
+function result(value: BatchResult["result"]): BatchResult {
+  return { $typeName: "gatehouse.policy.v1.BatchResult", result: value };
+}
+
+function abandoned(): ServiceError {
+  return new ServiceError("CANCELLED", "The caller is gone or no longer waits.", { reason: "CANCELLED" });
+}

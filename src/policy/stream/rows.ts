@@ -1,0 +1,118 @@
+import type { PolicyError } from "../../../gen/gatehouse/policy/v1/decision_pb.ts";
+import { DecisionReason, Decision as WireDecision } from "../../../gen/gatehouse/policy/v1/decision_pb.ts";
+import type { RowItem, RowResult } from "../../../gen/gatehouse/policy/v1/stream_pb.ts";
+import { toStatus } from "../../shared/rpc/steps/status.ts";
+import { type FieldViolation, invalidArgument, ServiceError } from "../../shared/service-error.ts";
+import type { Decision } from "../cedar/decision.ts";
+import { checkEntities, checkUid, toEntity, toUid } from "../convert.ts";
+import { overlay } from "../domain/evaluate.ts";
+import { ItemEvaluator, type StreamContext } from "./item-evaluator.ts";
+
+const maxIdBytes = 64;
+
+/** What a frame of rows is evaluated with. */
+export interface RowsContext {
+  readonly evaluator: ItemEvaluator;
+  /** The stream's context, for items without their own. */
+  readonly context: StreamContext;
+  /** Items that may be in flight. */
+  readonly maxInFlight: number;
+  /** When the frame arrived, as `performance.now()`. */
+  readonly arrivedMs: number;
+  /** Is told of each decision. */
+  decided(decision: Decision): void;
+}
+
+/** Answers the items of one frame, in their order; a fault of an item is its own. */
+export function answerRows(items: readonly RowItem[], rows: RowsContext): RowResult[] {
+  const inFlight = new Set<string>();
+  return items.map((item, index) => {
+    try {
+      if (index >= rows.maxInFlight) throw overCredit();
+      checkId(item.id, inFlight);
+      return answered(item.id, answerRow(item, rows), rows.evaluator.snapshot.engine.policySet.policyIds);
+    } catch (error) {
+      return rowResult(item.id, { case: "error", value: toStatus(error) });
+    }
+  });
+}
+
+function checkId(id: string, inFlight: Set<string>): void {
+  if (id === "" || Buffer.byteLength(id) > maxIdBytes) {
+    throw invalidArgument([{ field: "id", description: `must be 1 to ${maxIdBytes} bytes` }]);
+  }
+  if (inFlight.has(id)) {
+    throw new ServiceError("ALREADY_EXISTS", "An item with this id is in flight.", { reason: "DUPLICATE_ITEM_ID" });
+  }
+  inFlight.add(id);
+}
+
+function answerRow(item: RowItem, rows: RowsContext): Decision {
+  const violations: FieldViolation[] = [];
+  checkUid(item.principal, "principal", violations);
+  checkUid(item.action, "action", violations);
+  checkUid(item.resource, "resource", violations);
+  if (item.entities.length > 0) checkEntities(item.entities, violations);
+  if (violations.length > 0) throw invalidArgument(violations);
+  if (item.timeoutMs > 0 && performance.now() - rows.arrivedMs > item.timeoutMs) throw late();
+  const evaluator =
+    item.entities.length === 0
+      ? rows.evaluator
+      : new ItemEvaluator(overlay(rows.evaluator.snapshot, item.entities.map(toEntity)));
+  const shared = item.context === undefined && evaluator === rows.evaluator;
+  const decision = evaluator.decide(
+    evaluator.resolve(toUid(item.principal), "principal.type"),
+    evaluator.resolve(toUid(item.action), "action.type"),
+    evaluator.resolve(toUid(item.resource), "resource.type"),
+    shared ? rows.context : evaluator.prepare(item.context ?? rows.context.json),
+  );
+  rows.decided(decision);
+  return decision;
+}
+
+function answered(id: string, decision: Decision, policyIds: readonly string[]): RowResult {
+  return rowResult(id, {
+    case: "decision",
+    value: {
+      $typeName: "gatehouse.policy.v1.ItemDecision",
+      decision: decision.allow ? WireDecision.ALLOW : WireDecision.DENY,
+      determiningPolicies: decision.determining.map((index) => policyIds[index] as string),
+      errors: policyErrors(decision, policyIds),
+      reason: reasonOf(decision),
+    },
+  });
+}
+
+/** The policies that failed in a decision. */
+export function policyErrors(decision: Decision, policyIds: readonly string[]): PolicyError[] {
+  return decision.errors.map(({ policyIndex, message }) => ({
+    $typeName: "gatehouse.policy.v1.PolicyError",
+    policyId: policyIds[policyIndex] ?? "",
+    message,
+  }));
+}
+
+function reasonOf({ allow, forbidden, indeterminate }: Decision): DecisionReason {
+  if (allow) return DecisionReason.PERMITTED;
+  if (forbidden) return DecisionReason.FORBIDDEN;
+  return indeterminate ? DecisionReason.INDETERMINATE : DecisionReason.NO_MATCH;
+}
+
+function rowResult(id: string, result: RowResult["result"]): RowResult {
+  return { $typeName: "gatehouse.policy.v1.RowResult", id, result };
+}
+
+/** RESOURCE_EXHAUSTED of an item beyond those that may be in flight. */
+export function overCredit(): ServiceError {
+  return new ServiceError("RESOURCE_EXHAUSTED", "More items are in flight than the stream was granted.", {
+    reason: "TOO_MANY_IN_FLIGHT",
+    retryAfterMs: 1,
+  });
+}
+
+/** DEADLINE_EXCEEDED of an item whose time was over before it was evaluated. */
+export function late(): ServiceError {
+  return new ServiceError("DEADLINE_EXCEEDED", "The time of the item was over before it was evaluated.", {
+    reason: "DEADLINE_EXCEEDED",
+  });
+}
