@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
+import { openSqlite } from "../../shared/store/sqlite.ts";
 import { partitionOf, sessionKeyOf } from "../domain/session-keys.ts";
 import {
   createSessions,
@@ -10,6 +14,7 @@ import {
   type SessionsOptions,
 } from "../domain/sessions.ts";
 import { type StoreBackend, storeBackends } from "../testing/store-backends.ts";
+import { createSqliteSessionStore } from "./sqlite-sessions.ts";
 
 const minute = 60_000;
 const hour = 60 * minute;
@@ -196,3 +201,19 @@ for (const [name, open] of Object.entries(storeBackends)) {
     });
   });
 }
+
+it("neither a token nor its bytes are in the embedded store's files", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "gatehouse-sessions-"));
+  const database = openSqlite(join(directory, "auth.db"));
+  const store = createSqliteSessionStore(database);
+  const options = { clock: Date.now, random: randomBytes, idleTimeoutMs: hour, maxAgeMs: day, limit: 5 };
+  const { session, token } = await createSessions({ store, ...options }).open("alice", ["pwd"]);
+  const bytes = readdirSync(directory)
+    .map((file) => readFileSync(join(directory, file), "latin1"))
+    .join("");
+  assert.ok(bytes.includes(session.id));
+  assert.ok(!bytes.includes(token));
+  assert.ok(!bytes.includes(Buffer.from(token, "base64url").toString("latin1")));
+  database.close();
+  rmSync(directory, { recursive: true });
+});

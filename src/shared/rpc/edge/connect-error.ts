@@ -26,9 +26,20 @@ export function fromConnect(error: ConnectError, limit: number): ServiceError {
       return deadlineExceeded();
     default: {
       const options = { reason: "MALFORMED_MESSAGE", cause: error };
-      return new ServiceError(statusName(error.code), error.rawMessage, options);
+      return new ServiceError(statusName(error.code), withoutValues(error.rawMessage), options);
     }
   }
+}
+
+/** What protobuf-es and JSON.parse say of faulty JSON, without the excerpt of it, which may be a secret. */
+function withoutValues(message: string): string {
+  const separator = " from JSON: ";
+  const at = message.indexOf(separator);
+  if (at < 0) return message;
+  const hint = /^expected [a-z ]+|^key "[^"]{1,64}" is unknown|at position \d+/.exec(
+    message.slice(at + separator.length),
+  );
+  return message.slice(0, at) + (hint === null ? " from JSON" : `${separator}${hint[0]}`);
 }
 
 /** Makes one error read as another: connect sends the very object that it raised. */
