@@ -5,24 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { createSessions, type Sessions } from "../src/auth/domain/sessions.ts";
-import { openStores, type Stores } from "../src/auth/stores.ts";
-import { createLogger } from "../src/shared/logger/logger.ts";
-import { type RedisServer, startRedisServer } from "./support/redis-server.ts";
+import type { Stores } from "../src/auth/stores.ts";
+import { authBackends, type Backend, openAuthStores } from "./support/auth-backends.ts";
+import { startRedisServer } from "./support/redis-server.ts";
 
 const minute = 60_000;
 const day = 24 * 60 * minute;
-
-interface Backend {
-  open(): Promise<Stores>;
-  close(): Promise<void>;
-}
-
-async function open(redisUrl: string, dataDir: string): Promise<Stores> {
-  const logger = createLogger({ service: "test", level: "silent" });
-  const stores = openStores({ redisUrl, dataDir, logger, check: { set: () => undefined } });
-  await stores.ready(AbortSignal.timeout(5_000));
-  return stores;
-}
 
 function sessionsIn({ sessions }: Stores, clock: () => number): Sessions {
   return createSessions({
@@ -35,24 +23,7 @@ function sessionsIn({ sessions }: Stores, clock: () => number): Sessions {
   });
 }
 
-/** Every store that auth-service can be given. */
-const backends: Readonly<Record<string, () => Promise<Backend>>> = {
-  SQLite: async () => {
-    const dir = mkdtempSync(join(tmpdir(), "gatehouse-stores-"));
-    return { open: () => open("", dir), close: async () => rmSync(dir, { recursive: true }) };
-  },
-  Redis: async () => {
-    const server = await startRedisServer();
-    return { open: () => open(server.url, ""), close: () => server.stop() };
-  },
-  "Redis Cluster": async () => {
-    const server: RedisServer = await startRedisServer({ cluster: true });
-    const url = `redis+cluster://127.0.0.1:${server.port}`;
-    return { open: () => open(url, ""), close: () => server.stop() };
-  },
-};
-
-for (const [name, start] of Object.entries(backends)) {
+for (const [name, start] of Object.entries(authBackends)) {
   describe(`stores of auth-service on ${name}`, () => {
     let backend: Backend;
     let stores: Stores;
@@ -77,7 +48,7 @@ for (const [name, start] of Object.entries(backends)) {
     it("opens a session with a token of 256 bits, and finds it by that alone", async () => {
       const sessions = sessionsOf(stores);
       const user = newUser();
-      const { session, token } = await sessions.open(user, ["pwd"]);
+      const { session, token } = await sessions.open(user, ["pwd"], 0);
       assert.ok(Buffer.from(token, "base64url").length >= 32);
       assert.deepEqual(await sessions.use(token), session);
       assert.equal(await sessions.use(session.id), undefined, "the id does not open the session");
@@ -88,7 +59,7 @@ for (const [name, start] of Object.entries(backends)) {
 
     it("ends a session that is idle, and one that is too old however much it is used", async () => {
       const sessions = sessionsOf(stores);
-      const idle = await sessions.open(newUser(), ["pwd"]);
+      const idle = await sessions.open(newUser(), ["pwd"], 0);
       now += 30 * minute - 1;
       assert.ok(await sessions.use(idle.token), "used in time, it lives on");
       now += 29 * minute;
@@ -96,7 +67,7 @@ for (const [name, start] of Object.entries(backends)) {
       now += 30 * minute;
       assert.equal(await sessions.use(idle.token), undefined);
 
-      const old = await sessions.open(newUser(), ["pwd"]);
+      const old = await sessions.open(newUser(), ["pwd"], 0);
       const end = now + 7 * day;
       while (now + 20 * minute < end) {
         now += 20 * minute;
@@ -111,7 +82,7 @@ for (const [name, start] of Object.entries(backends)) {
       const user = newUser();
       const opened = [];
       for (let count = 0; count < 6; count += 1) {
-        opened.push(await sessions.open(user, ["pwd"]));
+        opened.push(await sessions.open(user, ["pwd"], 0));
         now += 1_000;
       }
       assert.equal(await sessions.use(opened[0]?.token ?? ""), undefined);
@@ -129,7 +100,7 @@ for (const [name, start] of Object.entries(backends)) {
     it("keeps the limit under 50 sign-ins at once", async () => {
       const sessions = sessionsOf(stores);
       const user = newUser();
-      const opened = await Promise.all(Array.from({ length: 50 }, async () => await sessions.open(user, ["pwd"])));
+      const opened = await Promise.all(Array.from({ length: 50 }, async () => await sessions.open(user, ["pwd"], 0)));
       const alive = await Promise.all(opened.map(async ({ token }) => await sessions.use(token)));
       assert.equal(alive.filter((session) => session !== undefined).length, 5);
       assert.equal((await sessions.list(user)).length, 5);
@@ -139,9 +110,9 @@ for (const [name, start] of Object.entries(backends)) {
       const sessions = sessionsOf(stores);
       const [user, other] = [newUser(), newUser()];
       const [first, second, third] = [
-        await sessions.open(user, ["pwd"]),
-        await sessions.open(user, ["pwd"]),
-        await sessions.open(other, ["pwd"]),
+        await sessions.open(user, ["pwd"], 0),
+        await sessions.open(user, ["pwd"], 0),
+        await sessions.open(other, ["pwd"], 0),
       ];
       assert.equal(await sessions.end(first.session.id), true);
       assert.equal(await sessions.end(first.session.id), false, "it was alive once");
@@ -152,7 +123,7 @@ for (const [name, start] of Object.entries(backends)) {
     });
 
     it("has what was written when it is opened again, also from a second replica", async () => {
-      const { token, session } = await sessionsOf(stores).open(newUser(), ["pwd"]);
+      const { token, session } = await sessionsOf(stores).open(newUser(), ["pwd"], 0);
       const second = await backend.open();
       try {
         assert.deepEqual(await sessionsOf(second).use(token), session);
@@ -174,7 +145,7 @@ for (const [name, start] of Object.entries(backends)) {
       };
       assert.equal(await stores.identities.findUser(user.name), undefined);
       assert.equal(await stores.identities.createUser(user), true);
-      assert.deepEqual(await stores.identities.findUser(user.name), user);
+      assert.deepEqual(await stores.identities.findUser(user.name), { ...user, version: now, sessionEpoch: now });
       assert.equal(await stores.identities.createUser({ ...user, roles: ["admin"] }), false);
       assert.deepEqual((await stores.identities.findUser(user.name))?.roles, ["editor"]);
     });
@@ -183,9 +154,9 @@ for (const [name, start] of Object.entries(backends)) {
 
 it("neither a token nor anything to make one of is in the embedded store, whose file is its owner's", async () => {
   const dir = mkdtempSync(join(tmpdir(), "gatehouse-stores-"));
-  const stores = await open("", dir);
+  const stores = await openAuthStores("", dir);
   const sessions = sessionsIn(stores, Date.now);
-  const { token } = await sessions.open("alice", ["pwd"]);
+  const { token } = await sessions.open("alice", ["pwd"], 0);
   const bytes = ["auth.db", "auth.db-wal"].map((file) => readFileSync(join(dir, file), "latin1")).join("");
   assert.ok(!bytes.includes(token) && !bytes.includes(Buffer.from(token, "base64url").toString("latin1")));
   assert.equal(statSync(join(dir, "auth.db")).mode & 0o077, 0);
@@ -195,10 +166,10 @@ it("neither a token nor anything to make one of is in the embedded store, whose 
 
 it("a Redis that is gone is UNAVAILABLE soon, and is used again when it is back", async () => {
   const server = await startRedisServer();
-  const stores = await open(server.url, "");
+  const stores = await openAuthStores(server.url, "");
   const sessions = sessionsIn(stores, Date.now);
   try {
-    const { token } = await sessions.open("alice", ["pwd"]);
+    const { token } = await sessions.open("alice", ["pwd"], 0);
     await server.kill();
     await assert.rejects(async () => await sessions.use(token), { code: "UNAVAILABLE", reason: "STORE_UNAVAILABLE" });
     await server.start();

@@ -35,7 +35,7 @@ export function createPasswordVerifier(options: PasswordVerifierOptions): Verifi
     const { matches, outdated } = await passwords.check(password, user?.passwordHash, signal);
     if (user === undefined || !matches || user.disabled) throw notAuthenticated();
     if (outdated) await rehash(user, password, signal);
-    const { session, token } = await sessions.open(user.name, ["pwd"]);
+    const { session, token } = await sessions.open(user.name, ["pwd"], user.sessionEpoch);
     return {
       principal: principalOf(user),
       amr: session.amr,
