@@ -58,8 +58,8 @@ export interface MadeApiKey {
 
 /** API keys and their rules: a checksum, expiry, and a limit for each user. */
 export interface ApiKeys {
-  /** Makes a key; tells why it cannot. */
-  make(key: NewApiKey): Awaitable<MadeApiKey | "absent" | "full">;
+  /** Makes a key; tells why it cannot. `limit` is the most that the user may have then. Default: 100. */
+  make(key: NewApiKey, limit?: number): Awaitable<MadeApiKey | "absent" | "full">;
   /** Answers the live key of a text, and records the use; undefined when there is none. */
   use(text: string): Awaitable<ApiKey | undefined>;
   /** All of a user's, newest first, those that have expired included. */
@@ -69,13 +69,13 @@ export interface ApiKeys {
 }
 
 /** Most keys of a user. */
-const limit = 100;
+const maxKeys = 100;
 /** Uses closer together than this, in milliseconds, are not recorded, so that most checks only read. */
 const touchIntervalMs = 60_000;
 
 export function createApiKeys({ store, clock, random }: ApiKeysOptions): ApiKeys {
   return {
-    make(wanted) {
+    make(wanted, limit = maxKeys) {
       const { id, text } = newApiKey(wanted.user, random);
       const key: ApiKey = { ...wanted, id, createTime: clock(), lastUsedTime: undefined };
       return chain(store.add({ key, hash: apiKeyHash(text) }, limit), (outcome) =>

@@ -34,6 +34,8 @@ export interface Authentication {
   readonly sessionToken?: string;
   /** When the credential expires, in milliseconds since the epoch. */
   readonly expireTime?: number;
+  /** Actions that the credential may be used for, see holdsAction. Undefined: all that the principal may do. */
+  readonly apiKeyScopes?: readonly string[];
 }
 
 /**
