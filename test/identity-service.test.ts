@@ -108,7 +108,8 @@ for (const [name, startBackend] of Object.entries(backends)) {
           revokeApiKey: caller.revokeApiKey({ id: "AAAAAAAAAAAAAAAA" }),
         };
         assert.deepEqual(Object.keys(calls), Object.keys(IdentityService.method), "every method is tried");
-        for (const [method, call] of Object.entries(calls)) assert.deepEqual(await refusal(call), expected, method);
+        const refusals = await Promise.all(Object.values(calls).map(refusal));
+        for (const answer of refusals) assert.deepEqual(answer, expected);
       }
       assert.ok(await withSession(alice), "nothing was done");
     });
