@@ -8,10 +8,9 @@ import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { IdentityService } from "../gen/gatehouse/auth/v1/identity_service_pb.ts";
 import { bootstrapAdmin } from "../src/auth/bootstrap.ts";
 import { createApiKeys } from "../src/auth/domain/api-keys.ts";
-import type { Stores } from "../src/auth/stores.ts";
+import { type StoreBackend, type StoreReplica, storeBackends } from "../src/auth/testing/store-backends.ts";
 import { startChildService } from "../src/cli/child-service.ts";
 import { adminPolicyDirectory } from "./support/admin-policies.ts";
-import { authBackends, type Backend } from "./support/auth-backends.ts";
 import { startDeployment } from "./support/deployment.ts";
 import { freePort } from "./support/ports.ts";
 import { startRedisServer } from "./support/redis-server.ts";
@@ -19,13 +18,13 @@ import { until } from "./support/until.ts";
 
 const keyPattern = /gh_[A-Za-z0-9_-]{64}/g;
 
-for (const [name, open] of Object.entries(authBackends)) {
+for (const [name, open] of Object.entries(storeBackends)) {
   describe(`the first admin on ${name}`, () => {
-    let backend: Backend;
-    let stores: Stores;
+    let stores: StoreBackend;
     const announced: string[] = [];
-    const apiKeysOf = ({ apiKeys }: Stores) => createApiKeys({ store: apiKeys, clock: Date.now, random: randomBytes });
-    const bootstrap = (on: Stores): Promise<void> =>
+    const apiKeysOf = ({ apiKeys }: StoreReplica) =>
+      createApiKeys({ store: apiKeys, clock: Date.now, random: randomBytes });
+    const bootstrap = (on: StoreReplica): Promise<void> =>
       bootstrapAdmin({
         identities: on.identities,
         apiKeys: apiKeysOf(on),
@@ -34,18 +33,12 @@ for (const [name, open] of Object.entries(authBackends)) {
       });
 
     before(async () => {
-      backend = await open();
-      stores = await backend.open();
+      stores = await open();
     });
-    after(async () => {
-      await stores.close();
-      await backend.close();
-    });
+    after(() => stores.close());
 
     it("is made once by ten replicas that start together, with one key that is good", async () => {
-      const replicas = await Promise.all(Array.from({ length: 10 }, () => backend.open()));
-      await Promise.all(replicas.map(bootstrap));
-      await Promise.all(replicas.map((replica) => replica.close()));
+      await Promise.all(Array.from({ length: 10 }, (_, n) => bootstrap(n % 2 === 0 ? stores : stores.replica)));
       await bootstrap(stores);
       assert.equal(announced.length, 1);
       const [key = ""] = announced[0]?.match(keyPattern) ?? [];
