@@ -53,13 +53,13 @@ export function callOf({ signal, peerAddress, deadline, traceparent, requestId }
 export function authenticateResponse(
   authentication: Authentication,
 ): MessageInitShape<typeof AuthenticateResponseSchema> {
-  const { principal, session, sessionToken, expireTime, apiKeyScopes } = authentication;
+  const { principal, session, sessionToken, expireTime, apiKey } = authentication;
   return {
     principal: toPrincipal(principal),
     ...(session === undefined ? {} : { session: toSession(session) }),
     ...(sessionToken === undefined ? {} : { sessionToken }),
     ...(expireTime === undefined ? {} : { expireTime: timestampFromMs(expireTime) }),
-    ...(apiKeyScopes === undefined ? {} : { apiKeyScopes: [...apiKeyScopes] }),
+    apiKeyScopes: [...(apiKey?.scopes ?? [])],
   };
 }
 

@@ -8,7 +8,7 @@ import type { DecisionPoint } from "./domain/authorizer.ts";
 import type { Authenticator } from "./domain/credentials/authenticator.ts";
 import type { Credential } from "./domain/credentials/credential.ts";
 import type { Principal } from "./domain/principal.ts";
-import { holdsAction } from "./domain/scope.ts";
+import { isInScope } from "./domain/scope.ts";
 import { credentialMissing, permissionDenied, policyUnavailable } from "./errors.ts";
 
 export interface GuardOptions {
@@ -34,9 +34,10 @@ const service = { type: "Gatehouse::Service", id: "auth" };
 export function createGuard({ authenticate, decide, retryAfterMs }: GuardOptions): Guard {
   return async (context) => {
     const call = callOf(context);
-    const { principal, apiKeyScopes } = await authenticate(bearerOf(context), call);
+    const authentication = await authenticate(bearerOf(context), call);
+    const { principal } = authentication;
     const action = { type: "Gatehouse::Action", id: context.method.slice(context.method.lastIndexOf("/") + 1) };
-    if (!holdsAction(apiKeyScopes, action)) throw permissionDenied();
+    if (!isInScope(authentication, action)) throw permissionDenied();
     const question = {
       principal: { type: `Gatehouse::${principal.type}`, id: principal.id },
       attributes: { roles: principal.roles },

@@ -1,7 +1,7 @@
 import type { Authenticator } from "./credentials/authenticator.ts";
 import type { Attempt, Authentication, Credential } from "./credentials/credential.ts";
 import type { Attributes, Principal } from "./principal.ts";
-import { holdsAction } from "./scope.ts";
+import { isInScope } from "./scope.ts";
 
 /** The name of a Cedar entity. */
 export interface EntityName {
@@ -78,7 +78,7 @@ export function createAuthorizer({ authenticate, decide, sendRoles, contextMfa }
   return async (credential, { action, resource, context }, call) => {
     const authentication = await authenticate(credential, call);
     const { principal } = authentication;
-    if (!holdsAction(authentication.apiKeyScopes, action)) return { principal, decision: outOfScope };
+    if (!isInScope(authentication, action)) return { principal, decision: outOfScope };
     const request: DecisionRequest = {
       principal: { type: principal.type, id: principal.id },
       action,

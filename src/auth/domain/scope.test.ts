@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { holdsAction, scopeOf } from "./scope.ts";
+import type { ApiKey } from "./api-keys.ts";
+import { isInScope, scopeOf } from "./scope.ts";
+
+function keyWith(scopes: readonly string[]): { readonly apiKey: ApiKey } {
+  const times = { createTime: 0, expireTime: undefined, lastUsedTime: undefined };
+  return { apiKey: { id: "k", user: "alice", displayName: "", scopes, ...times } };
+}
 
 test("a scope names one action, with its namespace", () => {
   assert.equal(scopeOf({ type: "Action", id: "view" }), "view");
@@ -20,15 +26,16 @@ test("no scope holds an action that cannot be told from another", () => {
     { type: "", id: "view" },
   ]) {
     assert.equal(scopeOf(action), undefined, JSON.stringify(action));
-    assert.equal(holdsAction([`${action.type}${action.id}`, action.id, "undefined"], action), false);
+    assert.equal(isInScope(keyWith([`${action.type}${action.id}`, action.id, "undefined"]), action), false);
   }
 });
 
-test("scopes hold what they name and nothing else; without any limit, everything", () => {
+test("a key with scopes is good for them and nothing else; one without, and any other credential, for everything", () => {
   const view = { type: "Action", id: "view" };
-  assert.equal(holdsAction(["view"], view), true);
-  assert.equal(holdsAction(["View", "view2", "Shop::view", "*"], view), false);
-  assert.equal(holdsAction([], view), false);
-  assert.equal(holdsAction(undefined, view), true);
-  assert.equal(holdsAction(undefined, { type: "Action", id: "a b" }), true);
+  assert.equal(isInScope(keyWith(["view"]), view), true);
+  assert.equal(isInScope(keyWith(["View", "view2", "Shop::view", "*"]), view), false);
+  for (const action of [view, { type: "Action", id: "a b" }]) {
+    assert.equal(isInScope(keyWith([]), action), true);
+    assert.equal(isInScope({}, action), true);
+  }
 });

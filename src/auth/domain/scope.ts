@@ -1,4 +1,5 @@
 import type { EntityName } from "./authorizer.ts";
+import type { Authentication } from "./credentials/credential.ts";
 
 /** What a scope may be made of (RFC 6749 section 3.3), without the separator of Cedar's namespaces. */
 const id = /^[!#-[\]-~]{1,128}$/;
@@ -14,9 +15,9 @@ export function scopeOf(action: EntityName): string | undefined {
   return namespace + action.id;
 }
 
-/** Whether scopes hold an action; those of no limit (undefined) hold all. */
-export function holdsAction(scopes: readonly string[] | undefined, action: EntityName): boolean {
-  if (scopes === undefined) return true;
+/** Whether a credential is good for an action: an API key with scopes only for theirs, any other for all. */
+export function isInScope({ apiKey }: Pick<Authentication, "apiKey">, action: EntityName): boolean {
+  if (apiKey === undefined || apiKey.scopes.length === 0) return true;
   const scope = scopeOf(action);
-  return scope !== undefined && scopes.includes(scope);
+  return scope !== undefined && apiKey.scopes.includes(scope);
 }

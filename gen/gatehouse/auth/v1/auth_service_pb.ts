@@ -398,7 +398,8 @@ export type AuthorizeResponse = Message<"gatehouse.auth.v1.AuthorizeResponse"> &
   principal?: Principal | undefined;
 
   /**
-   * Identifiers of the policies that made the decision. Empty when denied by default.
+   * Identifiers of the policies that made the decision. Empty when denied by default, and when the scopes of an API key do not
+   * hold the action: then no policy was asked, and `revision` and `decision_id` are empty too.
    *
    * @generated from field: repeated string determining_policies = 3;
    */

@@ -19,11 +19,11 @@ export function createApiKeyVerifier({ identities, apiKeys }: ApiKeyVerifierOpti
       if (key === undefined) throw notAuthenticated();
       return chain(identities.findUser(key.user), (user) => {
         if (user === undefined || user.disabled) throw notAuthenticated();
-        const { scopes, expireTime } = key;
+        const { expireTime } = key;
         return {
           principal: principalOf(user),
           amr: [],
-          ...(scopes.length === 0 ? {} : { apiKeyScopes: scopes }),
+          apiKey: key,
           ...(expireTime === undefined ? {} : { expireTime }),
         };
       });
