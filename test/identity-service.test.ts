@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { rmSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
@@ -7,7 +6,6 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { IdentityService } from "../gen/gatehouse/auth/v1/identity_service_pb.ts";
 import { BadRequestSchema, ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
-import { adminPolicyDirectory } from "./support/admin-policies.ts";
 import { type Deployment, startDeployment } from "./support/deployment.ts";
 import { startRedisServer } from "./support/redis-server.ts";
 
@@ -36,7 +34,6 @@ for (const [name, startBackend] of Object.entries(backends)) {
   describe(`IdentityService on ${name}`, () => {
     let backend: Awaited<ReturnType<typeof startBackend>>;
     let deployment: Deployment;
-    let policies: string;
     let auth: Client<typeof AuthService>;
     let adminToken: string;
     let admin: Client<typeof IdentityService>;
@@ -72,8 +69,7 @@ for (const [name, startBackend] of Object.entries(backends)) {
 
     before(async () => {
       backend = await startBackend();
-      policies = adminPolicyDirectory();
-      deployment = await startDeployment({ ...backend.env, POLICY_DIR: policies, POLICY_TIMEOUT: "2s" });
+      deployment = await startDeployment({ ...backend.env, POLICY_TIMEOUT: "2s" });
       auth = createClient(AuthService, transport());
       adminToken = await signIn("admin", "gatehouse");
       admin = as(`Bearer ${adminToken}`);
@@ -81,7 +77,6 @@ for (const [name, startBackend] of Object.entries(backends)) {
     after(async () => {
       await deployment.close();
       await backend.stop();
-      rmSync(policies, { recursive: true });
     });
 
     it("asks every method for a credential, and policies for a permission", async () => {
