@@ -3,6 +3,9 @@ import { availableParallelism } from "node:os";
 import type { Logger } from "pino";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { IdentityService } from "../../gen/gatehouse/auth/v1/identity_service_pb.ts";
+import { createAdminAudit } from "../shared/audit/admin-audit.ts";
+import { openAudit } from "../shared/audit/open-audit.ts";
+import { createBusMetrics } from "../shared/bus/bus-metrics.ts";
 import type { DecisionClient } from "../shared/client/decisions/decision.ts";
 import { createDecisionClient } from "../shared/client/decisions/decision-client.ts";
 import { assertLoopback } from "../shared/config/demo-profile.ts";
@@ -14,6 +17,7 @@ import { serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
 import { nodeArgon2 } from "./adapters/node-argon2.ts";
 import { createPolicyDecisions } from "./adapters/policy-decisions.ts";
+import { auditAuthentications } from "./audit-authentications.ts";
 import { bootstrapWhenReady } from "./bootstrap.ts";
 import type { AuthConfig } from "./config.ts";
 import { seedDemo } from "./demo.ts";
@@ -55,7 +59,11 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
   const readiness = createReadiness();
   const metrics = createMetrics({ service: "auth-service" });
 
-  const stores = openStores({ ...config, logger, check: readiness.add("store") });
+  const { registry } = metrics;
+  const busObserver = createBusMetrics(registry);
+  const stores = openStores({ ...config, logger, check: readiness.add("store"), busObserver });
+  const { dataDir } = config;
+  const audit = openAudit({ service: "auth-service", settings: config, dataDir, bus: stores.bus, registry, logger });
   const queue = createWorkQueue({
     concurrency: config.argon2Concurrency || Math.min(3, Math.max(1, availableParallelism() - 1)),
     maxQueued: config.argon2Queue,
@@ -79,11 +87,13 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
   const { identities } = stores;
   const apiKeys = createApiKeys({ store: stores.apiKeys, clock, random: randomBytes });
   const users = createUsers({ identities, passwords, clock, endSessions: (user) => sessions.endAll(user) });
-  const authenticate = createAuthenticator({
+  const verify = createAuthenticator({
     password: createPasswordVerifier({ identities, passwords, sessions }),
     bearerToken: createSessionTokenVerifier({ identities, sessions }),
     apiKey: createApiKeyVerifier({ identities, apiKeys }),
   });
+  const { auditTokenChecks: tokenChecks } = config;
+  const authenticate = auditAuthentications(verify, { recorder: audit.authentications, identities, tokenChecks });
 
   const policy = createPolicyClient(config, metrics);
   const decide = createPolicyDecisions(policy, config.policyTimeoutMs);
@@ -105,7 +115,10 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
       }),
       serve(
         IdentityService,
-        guarded(guard, { ...createUserHandlers(users, sessions), ...createApiKeyHandlers(apiKeys, users, clock) }),
+        guarded(IdentityService, guard, createAdminAudit(audit.changes, "auth"), {
+          ...createUserHandlers(users, sessions),
+          ...createApiKeyHandlers(apiKeys, users, clock),
+        }),
       ),
     ],
     readiness,
@@ -120,6 +133,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
 
   return {
     async start() {
+      await audit.start();
       if (config.profile === "demo") {
         await stores.ready(AbortSignal.timeout(5_000));
         await seedDemo(identities, passwords, clock());
@@ -135,6 +149,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
       await host.drain();
       await bootstrapped;
       policy.close();
+      await audit.close();
       await stores.close();
     },
   };

@@ -1,10 +1,11 @@
+import { type AuditSettings, auditFields, share } from "../shared/audit/settings.ts";
 import type { ConfigFields } from "../shared/config/config.ts";
 import { type HostSettings, hostFields } from "../shared/config/host-settings.ts";
 import { boolean, duration, host, integer, port, text } from "../shared/config/parsers.ts";
 import { type StoreSettings, storeFields } from "../shared/config/store-settings.ts";
 
 /** Values of auth-service's configuration. Names that end in `Ms` are in milliseconds. */
-export interface AuthConfig extends HostSettings, StoreSettings {
+export interface AuthConfig extends HostSettings, StoreSettings, AuditSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
   readonly httpHost: string;
@@ -24,6 +25,7 @@ export interface AuthConfig extends HostSettings, StoreSettings {
   readonly policyMaxConcurrent: number;
   readonly authorizeSendRoles: boolean;
   readonly authorizeContextMfa: boolean;
+  readonly auditTokenChecks: number;
 }
 
 /** Where each comes from and what it is for. */
@@ -133,5 +135,12 @@ export const authFields: ConfigFields<AuthConfig> = {
     doc: "Whether Authorize tells policies in `context.mfa` if a second factor was used. A strict schema must declare it. A caller's own `mfa` is dropped either way.",
     schema: boolean,
     fallback: "false",
+  },
+  ...auditFields,
+  auditTokenChecks: {
+    env: "AUDIT_TOKEN_CHECKS",
+    doc: "Share of the tokens and API keys found valid that are audited, from 0 to 1. Sign-ins and refusals all are.",
+    schema: share,
+    fallback: "1",
   },
 };

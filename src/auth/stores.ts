@@ -1,6 +1,10 @@
 import { once } from "node:events";
 import { join } from "node:path";
 import type { Logger } from "pino";
+import { type Bus, createBus } from "../shared/bus/bus.ts";
+import type { BusObserver } from "../shared/bus/metrics.ts";
+import { createRedisLog } from "../shared/bus/redis-log.ts";
+import { createSqliteLog } from "../shared/bus/sqlite-log.ts";
 import type { ReadinessCheck } from "../shared/lifecycle/readiness.ts";
 import { createRedisConnector } from "../shared/store/redis.ts";
 import { tellRedisState } from "../shared/store/redis-readiness.ts";
@@ -20,6 +24,7 @@ export interface Stores {
   readonly identities: IdentityStore;
   readonly sessions: SessionStore;
   readonly apiKeys: ApiKeyStore;
+  readonly bus: Bus;
   /** Waits until the store can be used. Rejects with `signal`'s reason when it aborts first. */
   ready(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -33,7 +38,12 @@ export interface StoresOptions {
   readonly logger: Logger;
   /** Told whether the store can be used, from now on. */
   readonly check: ReadinessCheck;
+  /** Told how the bus fares. */
+  readonly busObserver?: BusObserver;
 }
+
+/** How often to look for what other local processes have published, in milliseconds. */
+const pollMs = 25;
 
 /**
  * Opens Redis where it is configured, the embedded store otherwise.
@@ -46,20 +56,34 @@ export function openStores(options: StoresOptions): Stores {
   return options.redisUrl === "" ? openEmbedded(options) : openRedis(options);
 }
 
-function openEmbedded({ dataDir, check }: StoresOptions): Stores {
+function openEmbedded({ dataDir, check, busObserver = {} }: StoresOptions): Stores {
   const database = openSqlite(join(dataDir, "auth.db"));
   const sessions = createSqliteSessionStore(database);
   const identities = createSqliteIdentityStore(database);
   const apiKeys = createSqliteApiKeyStore(database);
+  const bus = createBus({ log: createSqliteLog({ database, pollMs }), observer: busObserver });
   check.set(true);
-  return { identities, sessions, apiKeys, ready: async () => {}, close: async () => database.close() };
+  return {
+    identities,
+    sessions,
+    apiKeys,
+    bus,
+    ready: async () => {},
+    async close() {
+      await bus.close();
+      database.close();
+    },
+  };
 }
 
-function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
-  const redis = createRedisConnector({ url: redisUrl })("commands");
+function openRedis({ redisUrl, logger, check, busObserver = {} }: StoresOptions): Stores {
+  const connect = createRedisConnector({ url: redisUrl });
+  const redis = connect("commands");
   check.set(false, "connecting to Redis");
   tellRedisState(redis, logger, (ok, detail) => check.set(ok, detail));
+  const bus = createBus({ log: createRedisLog({ connect }), observer: busObserver });
   return {
+    bus,
     identities: createRedisIdentityStore(redis),
     sessions: createRedisSessionStore(redis),
     apiKeys: createRedisApiKeyStore(redis),
@@ -67,6 +91,7 @@ function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
       if (redis.status !== "ready") await once(redis, "ready", { signal });
     },
     async close() {
+      await bus.close();
       redis.disconnect();
     },
   };

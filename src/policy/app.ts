@@ -3,6 +3,9 @@ import type { Logger } from "pino";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { PolicyAdminService } from "../../gen/gatehouse/policy/v1/policy_admin_service_pb.ts";
 import { PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import { createAdminAudit } from "../shared/audit/admin-audit.ts";
+import { openAudit } from "../shared/audit/open-audit.ts";
+import { createBusMetrics } from "../shared/bus/bus-metrics.ts";
 import { createServiceClient } from "../shared/client/service-client.ts";
 import { ConfigError } from "../shared/config/config.ts";
 import { assertLoopback } from "../shared/config/demo-profile.ts";
@@ -54,7 +57,10 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
   const metrics = createMetrics({ service: "policy-service" });
   const policyMetrics = createPolicyMetrics(metrics.registry);
   const check = readiness.add("policies");
-  const stores = openPolicyStores({ ...config, logger });
+  const { registry } = metrics;
+  const stores = openPolicyStores({ ...config, logger, busObserver: createBusMetrics(registry) });
+  const { dataDir } = config;
+  const audit = openAudit({ service: "policy-service", settings: config, dataDir, bus: stores.bus, registry, logger });
   const control = createCedarControl();
 
   const policies = new ActivePolicies();
@@ -116,7 +122,17 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
         { evaluate: findViolations, evaluateStream: () => [] },
         { evaluate: evaluateCodec, evaluateStream: streamCodec },
       ),
-      serve(PolicyAdminService, createAdminHandlers({ guard, compile, lifecycle, policies, entities })),
+      serve(
+        PolicyAdminService,
+        createAdminHandlers({
+          guard,
+          audit: createAdminAudit(audit.changes, "policy"),
+          compile,
+          lifecycle,
+          policies,
+          entities,
+        }),
+      ),
     ],
     readiness,
     logger,
@@ -143,6 +159,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
 
   return {
     async start() {
+      await audit.start();
       const ports = await host.start();
       policies.setBuiltIn(await builtIn);
       await source.firstLoad;
@@ -154,6 +171,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
       await changes.close();
       auth?.close();
       await control.close();
+      await audit.close();
       await stores.close();
     },
   };

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { type AuditSettings, auditFields } from "../shared/audit/settings.ts";
 import type { ConfigFields } from "../shared/config/config.ts";
 import { type HostSettings, hostFields } from "../shared/config/host-settings.ts";
 import { boolean, duration, host, integer, oneOf, port, text } from "../shared/config/parsers.ts";
@@ -6,7 +7,7 @@ import { type StoreSettings, storeFields } from "../shared/config/store-settings
 import type { StepUp } from "./cedar/explain.ts";
 
 /** Settings of policy-service. */
-export interface PolicyConfig extends HostSettings, StoreSettings {
+export interface PolicyConfig extends HostSettings, StoreSettings, AuditSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
   readonly httpHost: string;
@@ -118,6 +119,7 @@ export const policyFields: ConfigFields<PolicyConfig> = {
     fallback: "5m",
   },
   ...storeFields,
+  ...auditFields,
   ...hostFields,
 };
 

@@ -23,6 +23,9 @@ export interface Attempt {
   readonly signal?: AbortSignal;
   /** Address of the peer, without its port. */
   readonly peerAddress: string;
+  /** Names the call, as in `x-request-id`. */
+  readonly requestId?: string;
+  readonly traceparent?: string;
 }
 
 /** Whom a credential belongs to. */
