@@ -1,4 +1,7 @@
 import type { Command } from "./command.ts";
+import { auditTail } from "./commands/audit-tail.ts";
+import { deadLettersDiscard, deadLettersList, deadLettersReplay } from "./commands/bus-dead-letters.ts";
+import { busStatus } from "./commands/bus-status.ts";
 import { cedarCorpus } from "./commands/cedar-corpus.ts";
 import { keyCreate, keyList, keyRevoke } from "./commands/key.ts";
 import { policyDiff } from "./commands/policy-diff.ts";
@@ -8,6 +11,7 @@ import { policyActivate, policyRevisions, policyRollback } from "./commands/poli
 import { policyShadowReport, policyShadowSet, policyShadowStop } from "./commands/policy-shadow.ts";
 import { policyTest } from "./commands/policy-test.ts";
 import { policyValidate } from "./commands/policy-validate.ts";
+import { replay } from "./commands/replay.ts";
 import { sessionEnd, sessionEndAll, sessionList } from "./commands/session.ts";
 import { userGet, userList } from "./commands/user-read.ts";
 import { userCreate, userDelete, userSetPassword, userUpdate } from "./commands/user-write.ts";
@@ -37,5 +41,11 @@ export const COMMANDS: readonly Command[] = [
   sessionList,
   sessionEnd,
   sessionEndAll,
+  auditTail,
+  replay,
+  busStatus,
+  deadLettersList,
+  deadLettersReplay,
+  deadLettersDiscard,
   cedarCorpus,
 ];

@@ -35,6 +35,7 @@ import { createAdminHandlers } from "./handlers/admin/admin-handlers.ts";
 import { createEvaluateHandler } from "./handlers/evaluate.ts";
 import { createEvaluateBatchHandler } from "./handlers/evaluate-batch.ts";
 import { createEvaluateStreamHandler } from "./handlers/evaluate-stream.ts";
+import { openDecisionLog } from "./open-decision-log.ts";
 import { followPolicyDirectory } from "./policy-directory-source.ts";
 import { createPolicyMetrics } from "./policy-metrics.ts";
 import { usePolicyStore } from "./policy-store-source.ts";
@@ -93,7 +94,8 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
   policyMetrics.observeShadow(shadow);
   policies.onChange(() => policyMetrics.entitiesChanged(policies.active?.engine.entities.size ?? 0, entities.revision));
 
-  const deciding = { policies, nextDecisionId: createDecisionIds(), observer: policyMetrics, shadow };
+  const decisionLog = openDecisionLog(config, stores.bus, audit.metrics, logger);
+  const deciding = { policies, nextDecisionId: createDecisionIds(), observer: policyMetrics, shadow, decisionLog };
   const auth = config.authAddress === "" ? undefined : createAuthClient(config.authAddress);
   const guard = createAdminGuard({
     authenticate: firstOf([
@@ -171,6 +173,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
       await changes.close();
       auth?.close();
       await control.close();
+      await decisionLog?.close(1_000);
       await audit.close();
       await stores.close();
     },

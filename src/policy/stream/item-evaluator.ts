@@ -18,14 +18,15 @@ export interface StreamContext {
   readonly prepared: PreparedContext;
 }
 
-/** Offers an item that was decided to the shadow. */
-export type CompareItem = (
+/** Offers an item that was decided, by its index in the frame, to the shadow and the decision log. */
+export type SampleItem = (
   principal: StreamEntity,
   action: StreamEntity,
   resource: StreamEntity,
   context: StreamContext,
   decision: Decision,
   entities: readonly Entity[],
+  index: number,
 ) => void;
 
 /**

@@ -5,7 +5,7 @@ import { checkEntities, checkUid, fromItemEvaluation, toEntity, toUid } from "..
 import type { ActivePolicies } from "../domain/active-policies.ts";
 import { overlay } from "../domain/evaluate.ts";
 import { ItemFaults } from "../item-faults.ts";
-import { type CompareItem, ItemEvaluator, type StreamContext } from "./item-evaluator.ts";
+import { ItemEvaluator, type SampleItem, type StreamContext } from "./item-evaluator.ts";
 
 const maxIdBytes = 64;
 
@@ -21,8 +21,8 @@ export interface RowsContext {
   readonly policies: ActivePolicies;
   /** Is told of each decision. */
   decided(decision: Decision): void;
-  /** Takes what the shadow may want to evaluate, too; undefined when there is none. */
-  readonly compare: CompareItem | undefined;
+  /** Takes what the shadow or the decision log may want; undefined when there is neither. */
+  readonly sample: SampleItem | undefined;
 }
 
 /** Answers the items of one frame, in their order; a fault of an item is its own. */
@@ -33,7 +33,7 @@ export function answerRows(items: readonly RowItem[], rows: RowsContext): RowRes
     try {
       if (index >= rows.maxInFlight) throw overCredit();
       checkId(item.id, inFlight);
-      const evaluation = toEvaluation(answerRow(item, rows), rows.evaluator.snapshot.engine.policySet.policyIds);
+      const evaluation = toEvaluation(answerRow(item, index, rows), rows.evaluator.snapshot.engine.policySet.policyIds);
       return rowResult(item.id, { case: "decision", value: fromItemEvaluation(evaluation, faults) });
     } catch (error) {
       return rowResult(item.id, { case: "error", value: faults.status(error) });
@@ -51,7 +51,7 @@ function checkId(id: string, inFlight: Set<string>): void {
   inFlight.add(id);
 }
 
-function answerRow(item: RowItem, rows: RowsContext): Decision {
+function answerRow(item: RowItem, index: number, rows: RowsContext): Decision {
   const violations: FieldViolation[] = [];
   checkUid(item.principal, "principal", violations);
   checkUid(item.action, "action", violations);
@@ -71,7 +71,8 @@ function answerRow(item: RowItem, rows: RowsContext): Decision {
   const context = shared ? rows.context : evaluator.prepare(item.context ?? rows.context.json);
   const decision = evaluator.decide(principal, action, resource, context);
   rows.decided(decision);
-  if (base === rows.evaluator.snapshot) rows.compare?.(principal, action, resource, context, decision, item.entities);
+  if (base === rows.evaluator.snapshot)
+    rows.sample?.(principal, action, resource, context, decision, item.entities, index);
   return decision;
 }
 

@@ -4,7 +4,7 @@ import { type AuditEventSchema, AuditOutcome, type EntityKey } from "../../../ge
 import type { Message } from "../bus/message.ts";
 
 /** Details that are JSON texts, shown as what they say. */
-const structured: ReadonlySet<string> = new Set(["request", "context", "entities", "masked"]);
+const structured: ReadonlySet<string> = new Set(["request", "context", "entities", "masked", "failed"]);
 
 const outcomes: Readonly<Record<number, string>> = {
   [AuditOutcome.SUCCESS]: "success",

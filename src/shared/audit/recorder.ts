@@ -54,6 +54,9 @@ export interface AuditRecorderOptions {
   readonly now?: () => number;
 }
 
+/** Reason of an act whose end nobody saw: it may have been done. */
+export const interrupted = "INTERRUPTED";
+
 /** Events published at once. */
 const batchSize = 500;
 /** How long events gather before they are published, in milliseconds: on the embedded store each batch costs a sync. */
@@ -155,7 +158,7 @@ export function createAuditRecorder(options: AuditRecorderOptions): AuditRecorde
     },
     begin(record) {
       let row: number;
-      const event = spooled({ ...record, outcome: "error", reason: "INTERRUPTED" });
+      const event = spooled({ ...record, outcome: "error", reason: interrupted });
       try {
         row = spool.hold(event);
       } catch (error) {
