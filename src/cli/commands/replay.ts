@@ -1,5 +1,6 @@
+import { fromJson } from "@bufbuild/protobuf";
 import { Decision } from "../../../gen/gatehouse/policy/v1/decision_pb.ts";
-import type { Entity } from "../../../gen/gatehouse/policy/v1/entity_pb.ts";
+import { EntitySchema } from "../../../gen/gatehouse/policy/v1/entity_pb.ts";
 import { PolicyService } from "../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import { createServiceClient } from "../../shared/client/service-client.ts";
 import { ServiceError } from "../../shared/service-error.ts";
@@ -70,7 +71,7 @@ async function evaluate(logged: LoggedDecision, revision: string, address: strin
       action,
       resource,
       context,
-      entities: [...entities] as Entity[],
+      entities: entities.map((entity) => fromJson(EntitySchema, entity)),
       revision: revision === active ? "" : revision,
     });
     const decision = answer.decision === Decision.ALLOW ? "ALLOW" : "DENY";
