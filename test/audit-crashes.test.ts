@@ -72,7 +72,7 @@ for (const name of ["SQLite", "Redis"]) {
       const env = { POLICY_TIMEOUT: "5s", ...(redis === undefined ? {} : { REDIS_URL: redis.url }) };
       const directory = mkdtempSync(join(tmpdir(), "gatehouse-audit-"));
       const auditFile = join(directory, "audit.jsonl");
-      const file = { AUDIT_FILE: auditFile, AUDIT_FILE_BYTES: "16384", AUDIT_FILE_COUNT: "100" };
+      const file = { AUDIT_FILE: auditFile, AUDIT_FILE_BYTES: "4096", AUDIT_FILE_COUNT: "1000" };
       const deployment = await startDeployment({ ...env, ...file });
       const store = redis?.url ?? join(deployment.dataDir, "auth.db");
       try {
@@ -93,7 +93,7 @@ for (const name of ["SQLite", "Redis"]) {
         const events = await readAuditEvents(store);
         const ids = new Set(events.map(({ id }) => id));
         const written = (): JsonObject[] =>
-          [...Array(100).keys()].toReversed().flatMap((n) => {
+          [...Array(1_000).keys()].toReversed().flatMap((n) => {
             const path = n === 0 ? auditFile : `${auditFile}.${n}`;
             try {
               return linesOf(path);
@@ -107,7 +107,7 @@ for (const name of ["SQLite", "Redis"]) {
           return [...ids].every((id) => inFile.has(id));
         });
         assert.equal(statSync(auditFile).mode & 0o777, 0o600);
-        assert.ok(statSync(`${auditFile}.1`).size <= 16_384, "the file is set aside when it is full");
+        assert.ok(statSync(`${auditFile}.1`).size <= 4_096, "the file is set aside when it is full");
         // What is there twice is the same.
         const byId = new Map<unknown, string>();
         for (const event of written()) {

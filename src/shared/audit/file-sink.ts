@@ -58,7 +58,7 @@ export async function startAuditFile({ bus, logger, ...options }: AuditFileOptio
       const batch = waiting;
       waiting = [];
       try {
-        await file.append(batch.map(({ line }) => line).join(""));
+        await file.append(batch.map(({ line }) => line));
         for (const { written } of batch) written();
         failures = 0;
       } catch (error) {

@@ -70,7 +70,8 @@ export function createAuditRecorder(options: AuditRecorderOptions): AuditRecorde
   const tellLoss = createLossTeller(logger, "audit events were lost");
   let gathered: SpooledEvent[] = [];
   let flushing: NodeJS.Immediate | undefined;
-  let wake: () => void = () => undefined;
+  let awake = false;
+  let onWake: () => void = () => undefined;
 
   function spooled(record: AuditRecord, id: string = randomUUID()): SpooledEvent {
     const payload = toBinary(AuditEventSchema, create(AuditEventSchema, toAuditEvent(record, now())));
@@ -126,12 +127,19 @@ export function createAuditRecorder(options: AuditRecorderOptions): AuditRecorde
     return true;
   }
 
+  /** Tells that there is something to publish, or that it is over. */
+  function wake(): void {
+    awake = true;
+    onWake();
+  }
+
   async function woken(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      wake = resolve;
-      ending.signal.addEventListener("abort", () => resolve(), { once: true });
-    });
-    wake = () => undefined;
+    if (!awake) {
+      await new Promise<void>((resolve) => {
+        onWake = resolve;
+      });
+    }
+    awake = false;
   }
 
   function tend(): void {
@@ -181,6 +189,7 @@ export function createAuditRecorder(options: AuditRecorderOptions): AuditRecorde
       clearInterval(tending);
       flush();
       ending.abort();
+      wake();
       await published;
       await publishRest().catch((error: unknown) => logger.warn({ err: error }, "audit events are left for later"));
       spool.close();

@@ -11,8 +11,11 @@ export interface RotatingFileOptions {
 
 /** A file of lines that is set aside when it is full. Mode 0600. */
 export interface RotatingFile {
-  /** Appends lines. Once this resolves the disk has them; when it rejects, the file is as it was. One call at a time. */
-  append(lines: string): Promise<void>;
+  /**
+   * Appends lines, each with its end. Once this resolves the disk has them; when it rejects, it may have some of them, whole.
+   * One call at a time.
+   */
+  append(lines: readonly string[]): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -31,18 +34,34 @@ export async function openRotatingFile({ path, maxBytes, count }: RotatingFileOp
     await syncDirectory(path);
   }
 
+  async function write(text: string): Promise<void> {
+    const bytes = Buffer.from(text);
+    try {
+      await file.appendFile(bytes);
+      await file.datasync();
+    } catch (error) {
+      await file.truncate(size);
+      throw error;
+    }
+    size += bytes.length;
+  }
+
   return {
     async append(lines) {
-      const bytes = Buffer.from(lines);
-      if (size > 0 && size + bytes.length > maxBytes) await rotate();
-      try {
-        await file.appendFile(bytes);
-        await file.datasync();
-      } catch (error) {
-        await file.truncate(size);
-        throw error;
+      let text = "";
+      let length = 0;
+      for (const line of lines) {
+        const bytes = Buffer.byteLength(line);
+        if (size + length > 0 && size + length + bytes > maxBytes) {
+          await write(text);
+          await rotate();
+          text = "";
+          length = 0;
+        }
+        text += line;
+        length += bytes;
       }
-      size += bytes.length;
+      await write(text);
     },
     close: async () => await file.close(),
   };
