@@ -14,6 +14,9 @@ export interface AnsweredDecision {
   readonly traceparent: string;
 }
 
+/** Why a decision was DENY: a `forbid` was satisfied, one failed in strict mode, or no `permit` was satisfied. */
+export type Denial = "FORBIDDEN" | "INDETERMINATE" | "NO_MATCH";
+
 /** A decision as it is logged: masked and bounded, with all that it takes to decide it again. */
 export interface LoggedDecision extends Omit<AnsweredDecision, "query" | "evaluation"> {
   readonly principal: EntityUid;
@@ -21,7 +24,7 @@ export interface LoggedDecision extends Omit<AnsweredDecision, "query" | "evalua
   readonly resource: EntityUid;
   readonly allowed: boolean;
   /** Why it was denied; undefined when it was allowed. */
-  readonly reason: "FORBIDDEN" | "INDETERMINATE" | "NO_MATCH" | undefined;
+  readonly reason: Denial | undefined;
   readonly determining: readonly string[];
   /** Policies that failed. */
   readonly failed: readonly string[];
@@ -225,7 +228,7 @@ function toLogged({ query, evaluation, ...rest }: AnsweredDecision, options: Dec
   };
 }
 
-function reasonOf({ decision, determining, indeterminate }: Evaluation): LoggedDecision["reason"] {
+function reasonOf({ decision, determining, indeterminate }: Evaluation): Denial | undefined {
   if (decision === "ALLOW") return undefined;
   if (determining.length > 0) return "FORBIDDEN";
   return indeterminate ? "INDETERMINATE" : "NO_MATCH";
