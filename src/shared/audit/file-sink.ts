@@ -76,6 +76,8 @@ export async function startAuditFile({ bus, logger, ...options }: AuditFileOptio
     group: auditFileGroup,
     consumer: `${hostname()}:${process.pid}`.slice(-128),
     concurrency: batchSize,
+    // What a killed process was writing is written again soon after it is back.
+    claimAfterMs: 10_000,
     handlerTimeoutMs: longestWaitMs,
     signal: ending.signal,
     handler: async (message) =>

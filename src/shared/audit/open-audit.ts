@@ -51,7 +51,8 @@ export function openAudit(options: OpenAuditOptions): Audit {
     authentications: settings.auditEvents === "all" ? recorder : noRecorder,
     async start() {
       const { auditFile: path, auditFileBytes: maxBytes, auditFileCount: count } = settings;
-      if (path !== "") file = await startAuditFile({ path, maxBytes, count, bus, logger });
+      if (path === "") return;
+      file = await startAuditFile({ path: path.replaceAll("{service}", service), maxBytes, count, bus, logger });
     },
     async close() {
       await recorder.close();

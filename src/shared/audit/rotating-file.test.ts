@@ -42,6 +42,13 @@ describe("a rotating file", () => {
     assert.ok(!existsSync(`${path}.1`));
   });
 
+  it("is one writer's at a time", async () => {
+    const file = await openRotatingFile({ path, maxBytes: 100, count: 2 });
+    await assert.rejects(openRotatingFile({ path, maxBytes: 100, count: 2 }), /another process writes it/);
+    await file.close();
+    await (await openRotatingFile({ path, maxBytes: 100, count: 2 })).close();
+  });
+
   it("goes on after the last whole line, whatever a crash has left", async () => {
     const long = "x".repeat(200_000);
     for (const [left, kept] of [

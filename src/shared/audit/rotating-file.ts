@@ -1,5 +1,6 @@
 import { type FileHandle, open, rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 
 export interface RotatingFileOptions {
   readonly path: string;
@@ -19,14 +20,24 @@ export interface RotatingFile {
   close(): Promise<void>;
 }
 
-/** Opens the file, creating it when missing. A line that a crash left unfinished is removed. */
+/** How long to wait for a process that is just ending, in milliseconds. */
+const lockTimeoutMs = 2_000;
+
+/**
+ * Opens the file, creating it when missing, for this process alone. A line that a crash left unfinished is removed.
+ *
+ * @throws Error when another process has it.
+ */
 export async function openRotatingFile({ path, maxBytes, count }: RotatingFileOptions): Promise<RotatingFile> {
+  const lock = takeLock(`${path}.lock`);
   let file = await openAtLineEnd(path);
   let size = (await file.stat()).size;
   await syncDirectory(path);
 
   async function rotate(): Promise<void> {
-    for (let n = count - 1; n >= 1; n -= 1) await renameIfThere(n === 1 ? path : `${path}.${n - 1}`, `${path}.${n}`);
+    let free = 1;
+    while (free < count - 1 && (await exists(`${path}.${free}`))) free += 1;
+    if (count > 1) for (let n = free; n >= 1; n -= 1) await rename(n === 1 ? path : `${path}.${n - 1}`, `${path}.${n}`);
     const next = await open(path, count === 1 ? "w" : "a", 0o600);
     await file.close();
     file = next;
@@ -63,7 +74,10 @@ export async function openRotatingFile({ path, maxBytes, count }: RotatingFileOp
       }
       await write(text);
     },
-    close: async () => await file.close(),
+    async close() {
+      await file.close();
+      lock.close();
+    },
   };
 }
 
@@ -94,12 +108,24 @@ async function endOfLastLine(file: FileHandle, size: number): Promise<number> {
   return 0;
 }
 
-async function renameIfThere(from: string, to: string): Promise<void> {
-  const there = await stat(from).then(
+/** A lock that ends with its process, however that ends: that of a SQLite file. */
+function takeLock(path: string): DatabaseSync {
+  const database = new DatabaseSync(path, { timeout: lockTimeoutMs });
+  try {
+    // Nothing is ever written to it.
+    database.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
+    return database;
+  } catch (cause) {
+    database.close();
+    throw new Error("another process writes it", { cause });
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(
     () => true,
     () => false,
   );
-  if (there) await rename(from, to);
 }
 
 /** A new name outlives a power cut once its directory is on the disk. */

@@ -34,7 +34,7 @@ export const auditFields: ConfigFields<AuditSettings> = {
   },
   auditFile: {
     env: "AUDIT_FILE",
-    doc: "File that audit events are written to, one JSON object a line. Of several services with one on the same store, each event goes to one. Unset: none.",
+    doc: "File that audit events are written to, one JSON object a line; `{service}` in it is the service's name. One process writes it. Of several with files on the same store, each event goes to one. Unset: none.",
     schema: text,
     fallback: "",
   },
