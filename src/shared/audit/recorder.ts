@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { toBinary } from "@bufbuild/protobuf";
 import type { Logger } from "pino";
 import { AuditEventSchema } from "../../../gen/gatehouse/bus/v1/topics_pb.ts";
 import type { Bus } from "../bus/bus.ts";
@@ -74,7 +74,7 @@ export function createAuditRecorder(options: AuditRecorderOptions): AuditRecorde
   let onWake: () => void = () => undefined;
 
   function spooled(record: AuditRecord, id: string = randomUUID()): SpooledEvent {
-    const payload = toBinary(AuditEventSchema, create(AuditEventSchema, toAuditEvent(record, now())));
+    const payload = toBinary(AuditEventSchema, toAuditEvent(record, now()));
     return { id, operation: record.operation.slice(0, 64), payload };
   }
 
@@ -116,13 +116,10 @@ export function createAuditRecorder(options: AuditRecorderOptions): AuditRecorde
   async function publishBatch(): Promise<boolean> {
     const rows = spool.next(batchSize);
     if (rows.length === 0) return false;
-    const messages = rows.map(({ id, operation, payload }) => ({
-      id,
-      service,
-      operation,
-      payload: fromBinary(AuditEventSchema, payload),
-    }));
-    await bus.publishAll(audit, messages);
+    await bus.publishAll(
+      audit,
+      rows.map(({ id, operation, payload }) => ({ id, service, operation, payload })),
+    );
     spool.remove(rows);
     return true;
   }

@@ -74,16 +74,14 @@ export function createSpool({ database, maxBytes, now = Date.now }: SpoolOptions
 
   const owner = randomBytes(12).toString("base64url");
   const host = hostname();
-  const insert = database.prepare(
-    "INSERT INTO spool (owner, held, id, operation, payload) VALUES (?, ?, ?, ?, ?) RETURNING row",
-  );
+  const insert = database.prepare("INSERT INTO spool (owner, held, id, operation, payload) VALUES (?, ?, ?, ?, ?)");
   const finish = database.prepare(
     "UPDATE spool SET held = 0, operation = ?, payload = ? WHERE row = ? AND owner = ? AND held = 1",
   );
   const oldest = database.prepare(
     "SELECT row, id, operation, payload FROM spool WHERE owner = ? AND held = 0 ORDER BY row LIMIT ?",
   );
-  const remove = database.prepare("DELETE FROM spool WHERE row = ?");
+  const remove = database.prepare("DELETE FROM spool WHERE row IN (SELECT value FROM json_each(?))");
   const count = database.prepare("SELECT count(*) AS count FROM spool");
   const beat = database.prepare(
     `INSERT INTO spool_owner (name, host, pid, seen) VALUES (?, ?, ?, ?)
@@ -103,7 +101,7 @@ export function createSpool({ database, maxBytes, now = Date.now }: SpoolOptions
   }
 
   function put({ id, operation, payload }: SpooledEvent, held: number): number {
-    return Number(insert.get(owner, held, id, operation, payload)?.row);
+    return Number(insert.run(owner, held, id, operation, payload).lastInsertRowid);
   }
 
   function isGone(other: { readonly host: unknown; readonly pid: unknown; readonly seen: unknown }): boolean {
@@ -121,7 +119,7 @@ export function createSpool({ database, maxBytes, now = Date.now }: SpoolOptions
       guarded(() => durably(() => finish.run(operation, payload, row, owner).changes === 1)),
     next: (limit) => guarded(() => oldest.all(owner, limit)) as unknown as SpooledRow[],
     remove(rows) {
-      guarded(() => transaction(database, () => rows.forEach(({ row }) => void remove.run(row))));
+      guarded(() => remove.run(JSON.stringify(rows.map(({ row }) => row))));
     },
     tend: () =>
       guarded(() =>
