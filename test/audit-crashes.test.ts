@@ -9,6 +9,7 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { IdentityService } from "../gen/gatehouse/auth/v1/identity_service_pb.ts";
+import { PolicyService } from "../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import { readAuditEvents } from "./support/audit-events.ts";
 import { type Deployment, startDeployment } from "./support/deployment.ts";
 import { startRedisServer } from "./support/redis-server.ts";
@@ -126,7 +127,13 @@ for (const name of ["SQLite", "Redis"]) {
 describe("the audit while Redis is away", () => {
   it("keeps events, through the end of the service too, until Redis is back", async () => {
     const redis = await startRedisServer();
-    const deployment = await startDeployment({ REDIS_URL: redis.url, POLICY_TIMEOUT: "5s" });
+    const directory = mkdtempSync(join(tmpdir(), "gatehouse-audit-"));
+    const deployment = await startDeployment({
+      REDIS_URL: redis.url,
+      POLICY_TIMEOUT: "5s",
+      DECISION_LOG_SAMPLE: "1",
+      AUDIT_FILE: join(directory, "{service}.jsonl"),
+    });
     try {
       const { auth, signIn } = clientsOf(deployment);
       const session = await signIn("alice", "wonderland");
@@ -138,19 +145,36 @@ describe("the audit while Redis is away", () => {
       await redis.kill();
       await until("Redis is missed", async () => (await attempt(session)) === Code.Unavailable);
       for (let n = 0; n < 5; n += 1) await attempt(session);
+      const policy = createClient(
+        PolicyService,
+        createGrpcTransport({ baseUrl: `http://127.0.0.1:${deployment.ports.policy}` }),
+      );
+      const uid = (type: string, id: string) => ({ type, id });
+      const { decisionId } = await policy.evaluate({
+        principal: uid("User", "alice"),
+        action: uid("Action", "view"),
+        resource: uid("Document", "handbook"),
+      });
       await deployment.auth.stop("SIGKILL");
       await redis.start();
       await deployment.restart("auth");
       await until("what was tried meanwhile is told", async () => {
         const events = await readAuditEvents(redis.url);
         const unavailable = events.filter(({ reason }) => reason === "STORE_UNAVAILABLE");
-        return unavailable.length >= 6 && unavailable.every(({ outcome }) => outcome === "error");
+        assert.ok(unavailable.every(({ outcome }) => outcome === "error"));
+        return unavailable.length >= 6 && events.some((event) => event.decisionId === decisionId);
       });
       const events = await readAuditEvents(redis.url);
       assert.equal(new Set(events.map(({ id }) => id)).size, events.length, "nothing is told twice");
+      await until("all of it is in a file", async () => {
+        const files = readdirSync(directory).filter((file) => file.endsWith(".jsonl"));
+        const ids = new Set(files.flatMap((file) => linesOf(join(directory, file))).map(({ id }) => id));
+        return events.every(({ id }) => ids.has(id));
+      });
     } finally {
       await deployment.close();
       await redis.stop();
+      rmSync(directory, { recursive: true });
     }
   });
 });

@@ -15,14 +15,13 @@ export function createDecisionPublisher(bus: Bus): (decisions: readonly LoggedDe
     return id;
   };
   return async (decisions) => {
-    const now = Date.now();
     await bus.publishAll(
       audit,
       decisions.map((decision) => ({
         id: idOf(decision),
         service: "policy-service",
         operation,
-        payload: toAuditEvent(toRecord(decision), now),
+        payload: toAuditEvent(toRecord(decision), decision.time),
       })),
     );
   };

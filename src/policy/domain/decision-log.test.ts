@@ -111,6 +111,27 @@ describe("the decision log", () => {
     );
   });
 
+  it("tells when it was decided, however late it is published", async () => {
+    let now = 1_000;
+    let published: readonly LoggedDecision[] = [];
+    let attempts = 0;
+    const { log } = openLog({
+      now: () => now,
+      async publish(decisions) {
+        attempts += 1;
+        if (attempts === 1) throw new Error("away");
+        published = decisions;
+      },
+    });
+    log.take(answered("d"));
+    now = 99_000;
+    await eventually(() => assert.equal(attempts, 2));
+    assert.deepEqual(
+      published.map(({ time }) => time),
+      [1_000],
+    );
+  });
+
   it("says why a decision was a denial", async () => {
     const { log, published } = openLog();
     const decision = answered("d", {}, "DENY");

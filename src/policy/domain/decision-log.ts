@@ -19,6 +19,8 @@ export type Denial = "FORBIDDEN" | "INDETERMINATE" | "NO_MATCH";
 
 /** A decision as it is logged: masked and bounded, with all that it takes to decide it again. */
 export interface LoggedDecision extends Omit<AnsweredDecision, "query" | "evaluation"> {
+  /** When it was decided, in milliseconds since the epoch. */
+  readonly time: number;
   readonly principal: EntityUid;
   readonly action: EntityUid;
   readonly resource: EntityUid;
@@ -50,6 +52,14 @@ export interface DecisionLogOptions {
   readonly publish: (decisions: readonly LoggedDecision[]) => Promise<void>;
   /** Told how many were logged, and how many were to be and were not. */
   readonly counted: (logged: number, dropped: number) => void;
+  /** The wall clock, in milliseconds since the epoch. Default: `Date.now`. */
+  readonly now?: () => number;
+}
+
+/** A decision that waits to be made ready. */
+interface Waiting {
+  readonly decision: AnsweredDecision;
+  readonly time: number;
 }
 
 /** Decisions that wait to be made ready. */
@@ -76,7 +86,8 @@ export class DecisionLog {
   #skip: number;
   #credit: number;
   #creditMs = performance.now();
-  #answered: AnsweredDecision[] = [];
+  readonly #now: () => number;
+  #answered: Waiting[] = [];
   #ready: LoggedDecision[] = [];
   #readySize = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -87,6 +98,7 @@ export class DecisionLog {
 
   constructor(options: DecisionLogOptions) {
     this.#options = options;
+    this.#now = options.now ?? Date.now;
     this.#skip = this.#nextSkip();
     this.#credit = options.perSecond;
   }
@@ -106,14 +118,14 @@ export class DecisionLog {
 
   /** Takes a decision that `wants` has asked for. Returns at once. */
   take(decision: AnsweredDecision): void {
-    this.#answered.push(decision);
+    this.#answered.push({ decision, time: this.#now() });
     this.#timer ??= setTimeout(() => this.#work(), 0);
   }
 
   /** Publishes what waits, within some milliseconds. */
   async close(withinMs: number): Promise<void> {
     clearTimeout(this.#timer);
-    for (const decision of this.#answered.splice(0)) this.#make(decision);
+    for (const waiting of this.#answered.splice(0)) this.#make(waiting);
     this.#closed = true;
     this.#publishing ??= this.#publish();
     const late = new Promise<void>((resolve) => setTimeout(resolve, withinMs).unref());
@@ -161,7 +173,7 @@ export class DecisionLog {
     let at = 0;
     let spent = 0;
     while (at < this.#answered.length && spent < sliceMs) {
-      this.#make(this.#answered[at] as AnsweredDecision);
+      this.#make(this.#answered[at] as Waiting);
       at += 1;
       spent = performance.now() - started;
     }
@@ -172,8 +184,8 @@ export class DecisionLog {
     }
   }
 
-  #make(decision: AnsweredDecision): void {
-    const logged = toLogged(decision, this.#options);
+  #make(waiting: Waiting): void {
+    const logged = toLogged(waiting, this.#options);
     const size = sizeOf(logged);
     if (this.#readySize + size > maxReady) {
       this.#drop(1);
@@ -206,7 +218,8 @@ function sizeOf({ context = "", entities = "" }: LoggedDecision): number {
   return context.length + entities.length + ownSize;
 }
 
-function toLogged({ query, evaluation, ...rest }: AnsweredDecision, options: DecisionLogOptions): LoggedDecision {
+function toLogged({ decision, time }: Waiting, options: DecisionLogOptions): LoggedDecision {
+  const { query, evaluation, ...rest } = decision;
   const { mask, maxSize } = options;
   const found = new Set<string>();
   const context = toJson(mask.context(query.context, found));
@@ -215,6 +228,7 @@ function toLogged({ query, evaluation, ...rest }: AnsweredDecision, options: Dec
   const entitiesFit = (contextFits ? context.length : 0) + entities.length <= maxSize;
   return {
     ...rest,
+    time,
     principal: query.principal,
     action: query.action,
     resource: query.resource,
