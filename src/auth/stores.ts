@@ -6,17 +6,34 @@ import type { ReadinessCheck } from "../shared/lifecycle/readiness.ts";
 import { createRedisConnector } from "../shared/store/redis.ts";
 import { withoutCommand } from "../shared/store/redis-errors.ts";
 import { openSqlite } from "../shared/store/sqlite.ts";
+import { createRedisClientStore } from "./adapters/redis-clients.ts";
 import { createRedisIdentityStore } from "./adapters/redis-identities.ts";
+import { createRedisRefreshFamilyStore } from "./adapters/redis-refresh-families.ts";
+import { createRedisRevocationStore } from "./adapters/redis-revocations.ts";
 import { createRedisSessionStore } from "./adapters/redis-sessions.ts";
+import { createRedisSigningKeyStore } from "./adapters/redis-signing-keys.ts";
+import { createSqliteClientStore } from "./adapters/sqlite-clients.ts";
 import { createSqliteIdentityStore } from "./adapters/sqlite-identities.ts";
+import { createSqliteRefreshFamilyStore } from "./adapters/sqlite-refresh-families.ts";
+import { createSqliteRevocationStore } from "./adapters/sqlite-revocations.ts";
 import { createSqliteSessionStore } from "./adapters/sqlite-sessions.ts";
+import { createSqliteSigningKeyStore } from "./adapters/sqlite-signing-keys.ts";
+import type { ClientStore } from "./domain/clients.ts";
+import type { Clock } from "./domain/clock.ts";
 import type { IdentityStore } from "./domain/identities.ts";
+import type { RevocationStore } from "./domain/revocations.ts";
 import type { SessionStore } from "./domain/sessions.ts";
+import type { RefreshFamilyStore } from "./domain/tokens/refresh-families.ts";
+import type { SigningKeyStore } from "./domain/tokens/signing-keys.ts";
 
 /** All that auth-service keeps. */
 export interface Stores {
   readonly identities: IdentityStore;
   readonly sessions: SessionStore;
+  readonly signingKeys: SigningKeyStore;
+  readonly refreshFamilies: RefreshFamilyStore;
+  readonly revocations: RevocationStore;
+  readonly clients: ClientStore;
   /** Waits until the store can be used. Rejects with `signal`'s reason when it aborts first. */
   ready(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -30,6 +47,8 @@ export interface StoresOptions {
   readonly logger: Logger;
   /** Told whether the store can be used, from now on. */
   readonly check: ReadinessCheck;
+  /** Tells the embedded store what has expired. Default: the system's. */
+  readonly clock?: Clock;
 }
 
 /**
@@ -43,12 +62,20 @@ export function openStores(options: StoresOptions): Stores {
   return options.redisUrl === "" ? openEmbedded(options) : openRedis(options);
 }
 
-function openEmbedded({ dataDir, check }: StoresOptions): Stores {
+function openEmbedded({ dataDir, check, clock = Date.now }: StoresOptions): Stores {
   const database = openSqlite(join(dataDir, "auth.db"));
-  const sessions = createSqliteSessionStore(database);
-  const identities = createSqliteIdentityStore(database);
+  const stores: Stores = {
+    identities: createSqliteIdentityStore(database),
+    sessions: createSqliteSessionStore(database),
+    signingKeys: createSqliteSigningKeyStore(database),
+    refreshFamilies: createSqliteRefreshFamilyStore(database),
+    revocations: createSqliteRevocationStore(database, clock),
+    clients: createSqliteClientStore(database, clock),
+    ready: async () => {},
+    close: async () => database.close(),
+  };
   check.set(true);
-  return { identities, sessions, ready: async () => {}, close: async () => database.close() };
+  return stores;
 }
 
 function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
@@ -58,6 +85,10 @@ function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
   return {
     identities: createRedisIdentityStore(redis),
     sessions: createRedisSessionStore(redis),
+    signingKeys: createRedisSigningKeyStore(redis),
+    refreshFamilies: createRedisRefreshFamilyStore(redis),
+    revocations: createRedisRevocationStore(redis),
+    clients: createRedisClientStore(redis),
     async ready(signal) {
       if (redis.status !== "ready") await once(redis, "ready", { signal });
     },
