@@ -9,7 +9,7 @@ import { hostLimits } from "../shared/config/host-settings.ts";
 import { createReadiness } from "../shared/lifecycle/readiness.ts";
 import type { ServiceApp } from "../shared/lifecycle/run-service.ts";
 import { createMetrics, type Metrics } from "../shared/metrics/metrics.ts";
-import { serve } from "../shared/rpc/handler.ts";
+import { type CallContext, serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
 import { nodeArgon2 } from "./adapters/node-argon2.ts";
 import { createPolicyDecisions } from "./adapters/policy-decisions.ts";
@@ -23,11 +23,16 @@ import { createSessionTokenVerifier } from "./domain/credentials/session-token.t
 import { createPasswords } from "./domain/passwords.ts";
 import { createSessions } from "./domain/sessions.ts";
 import { createWorkQueue } from "./domain/work-queue.ts";
-import { policyUnavailableReason } from "./errors.ts";
+import { credentialMissing, permissionDenied, policyUnavailableReason } from "./errors.ts";
 import { createAuthenticateHandler } from "./handlers/authenticate.ts";
 import { createAuthorizeHandler } from "./handlers/authorize.ts";
+import { createIntrospectHandler } from "./handlers/introspect.ts";
+import { createListSessionsHandler } from "./handlers/list-sessions.ts";
+import { createRefreshHandler } from "./handlers/refresh.ts";
+import { createRevokeHandler } from "./handlers/revoke.ts";
 import { observeSignIns } from "./sign-in-metrics.ts";
 import { openStores } from "./stores.ts";
+import { createTokens } from "./tokens.ts";
 
 /** Parts that can be replaced. */
 export interface AuthAppOverrides {
@@ -45,7 +50,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
   const readiness = createReadiness();
   const metrics = createMetrics({ service: "auth-service" });
 
-  const stores = openStores({ ...config, logger, check: readiness.add("store") });
+  const stores = openStores({ ...config, logger, check: readiness.add("store"), clock });
   const queue = createWorkQueue({
     concurrency: config.argon2Concurrency || Math.min(3, Math.max(1, availableParallelism() - 1)),
     maxQueued: config.argon2Queue,
@@ -67,9 +72,12 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     limit: config.sessionLimit,
   });
   const { identities } = stores;
+  const sessionToken = createSessionTokenVerifier({ identities, sessions });
+  const tokens = createTokens({ config, stores, sessions, sessionToken, clock, logger });
+  const { issuer, introspect, revocations } = tokens;
   const authenticate = createAuthenticator({
     password: createPasswordVerifier({ identities, passwords, sessions }),
-    bearerToken: createSessionTokenVerifier({ identities, sessions }),
+    bearerToken: tokens.bearerToken,
   });
 
   const policy = createPolicyClient(config, metrics);
@@ -85,10 +93,15 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     http: { host: config.httpHost, port: config.httpPort, env: "AUTH_HTTP_PORT" },
     services: [
       serve(AuthService, {
-        authenticate: createAuthenticateHandler(authenticate),
+        authenticate: createAuthenticateHandler(authenticate, issuer),
         authorize: createAuthorizeHandler(authorize),
+        ...(issuer === undefined ? {} : { refresh: createRefreshHandler(issuer) }),
+        introspect: createIntrospectHandler(introspect, tokens.issuerName),
+        listSessions: createListSessionsHandler(authenticate, sessions),
+        revoke: createRevokeHandler({ revocations, introspect, guard: refuseAll }),
       }),
     ],
+    routes: tokens.routes(authenticate),
     readiness,
     logger,
     metrics,
@@ -101,14 +114,21 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
         await stores.ready(AbortSignal.timeout(5_000));
         await seedDemo(identities, passwords, clock());
       }
+      await tokens.start();
       return await host.start();
     },
     async stop() {
       await host.drain();
+      tokens.stop();
       policy.close();
       await stores.close();
     },
   };
+}
+
+/** Nobody may make guarded calls yet. */
+async function refuseAll(context: CallContext): Promise<never> {
+  throw context.header("authorization") === undefined ? credentialMissing() : permissionDenied();
 }
 
 function argon2Parameters(config: AuthConfig) {

@@ -1,6 +1,7 @@
 import type { Awaitable } from "../../../shared/awaitable.ts";
 import type { Principal } from "../principal.ts";
 import type { Session } from "../sessions.ts";
+import type { AccessToken } from "../tokens/access-tokens.ts";
 
 /** What a caller presents to say who it is. */
 export type Credential =
@@ -32,6 +33,8 @@ export interface Authentication {
   readonly session?: Session;
   /** Opens the session. Only when it was just opened. Secret. */
   readonly sessionToken?: string;
+  /** What the credential says, when it was an access token. */
+  readonly accessToken?: AccessToken;
   /** When the credential expires, in milliseconds since the epoch. */
   readonly expireTime?: number;
 }

@@ -45,7 +45,7 @@ export interface KeyRing {
    * wins, and all answer its key; so they do while a key waits for its time.
    */
   rotate(options?: { readonly immediately?: boolean }): Promise<string>;
-  /** Reads the keys anew and rotates where that is due. To be called every minute or so. */
+  /** Reads the keys anew, makes the first, and rotates where that is due. To be called every minute or so. */
   tend(): Promise<void>;
 }
 
@@ -145,7 +145,8 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
     },
     async tend() {
       const seen = await reload();
-      if (isDue(seen, clock())) await add(seen, leadMs);
+      if (seen.records.length === 0) await add(seen, 0);
+      else if (isDue(seen, clock())) await add(seen, leadMs);
     },
   };
 }

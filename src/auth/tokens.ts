@@ -1,0 +1,192 @@
+import { randomBytes } from "node:crypto";
+import type { Logger } from "pino";
+import { ConfigError } from "../shared/config/config.ts";
+import type { Route } from "../shared/rpc/edge/routes.ts";
+import { ServiceError } from "../shared/service-error.ts";
+import { demoSealingKey } from "./adapters/sealing-keys.ts";
+import type { AuthConfig } from "./config.ts";
+import type { Clock } from "./domain/clock.ts";
+import type { Authenticator } from "./domain/credentials/authenticator.ts";
+import { createAccessTokenVerifier, createBearerTokenVerifier } from "./domain/credentials/bearer-token.ts";
+import type { Verifier } from "./domain/credentials/credential.ts";
+import { createClientAuthenticator } from "./domain/oauth/client-authenticator.ts";
+import { createGrants } from "./domain/oauth/grants.ts";
+import { createPrincipalLookup } from "./domain/principals.ts";
+import { type Announce, createRevocations, type Revocations } from "./domain/revocations.ts";
+import type { Sessions } from "./domain/sessions.ts";
+import { type AccessTokens, createAccessTokens } from "./domain/tokens/access-tokens.ts";
+import { createIntrospection, type Introspect } from "./domain/tokens/introspection.ts";
+import { createKeyRing, type KeyRing } from "./domain/tokens/key-ring.ts";
+import { createSealer } from "./domain/tokens/key-sealing.ts";
+import { createLiveTokens } from "./domain/tokens/live-tokens.ts";
+import { createTokenIssuer, type TokenIssuer } from "./domain/tokens/token-issuer.ts";
+import { paths } from "./oauth/metadata.ts";
+import { oauthRoutes } from "./oauth/routes.ts";
+import { createTokenEndpoint } from "./oauth/token-endpoint.ts";
+import type { Stores } from "./stores.ts";
+import { largestSkewMs, longestAccessTokenMs } from "./token-settings.ts";
+
+/** How often each replica reads the signing keys anew, in milliseconds. */
+const tendIntervalMs = 30_000;
+/** How long keys and revocations outlive the tokens they are for, in milliseconds. */
+const retentionMs = longestAccessTokenMs + 2 * largestSkewMs;
+/** Longest time that the JWKS may be cached, in seconds. */
+const longestMaxAgeSeconds = 300;
+
+export interface TokensOptions {
+  readonly config: AuthConfig;
+  readonly stores: Stores;
+  readonly sessions: Sessions;
+  /** Verifies session tokens. */
+  readonly sessionToken: Verifier<"bearerToken">;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** All that has to do with tokens, put together. Without a sealing key, there are session tokens only. */
+export interface Tokens {
+  /** Verifies session tokens and access tokens. */
+  readonly bearerToken: Verifier<"bearerToken">;
+  readonly introspect: Introspect;
+  readonly revocations: Revocations;
+  /** `iss`; empty when no tokens are issued. */
+  readonly issuerName: string;
+  /** Undefined when no tokens are issued. */
+  readonly issuer: TokenIssuer | undefined;
+  readonly keys: KeyRing | undefined;
+  /** The OAuth edge; without routes when no tokens are issued. */
+  routes(authenticate: Authenticator): Route[];
+  /**
+   * Reads or makes the signing keys, and tends them from now on. A store that cannot be reached yet is not an error.
+   *
+   * @throws SealError when a key was sealed by a key that is not configured.
+   */
+  start(): Promise<void>;
+  stop(): void;
+}
+
+/** @throws ConfigError when there is a sealing key but no issuer. */
+export function createTokens(options: TokensOptions): Tokens {
+  const { config, stores, sessions, sessionToken, clock, logger } = options;
+  const issuing = createIssuing(config, stores, clock);
+  const announce: Announce = (revocation) => {
+    issuing?.accessTokens.forget(revocation);
+    return "";
+  };
+  const { refreshFamilies: families, clients } = stores;
+  const revocations = createRevocations({
+    store: stores.revocations,
+    sessions,
+    families,
+    announce,
+    clock,
+    retentionMs,
+  });
+  const principals = createPrincipalLookup(stores.identities, clients);
+  const liveTokens =
+    issuing === undefined
+      ? () => undefined
+      : createLiveTokens({ tokens: issuing.accessTokens, sessions, revocations, principals });
+  const introspect = createIntrospection({ liveTokens, families, sessions, principals, revocations });
+  const accessToken = createAccessTokenVerifier(liveTokens, config.tokenAudience);
+  const issuer =
+    issuing &&
+    createTokenIssuer({
+      tokens: issuing.accessTokens,
+      families,
+      sessions,
+      clients,
+      principals,
+      revocations,
+      clock,
+      random: randomBytes,
+      graceMs: config.refreshGraceMs,
+      userScopes: config.userScopes,
+    });
+  let timer: NodeJS.Timeout | undefined;
+
+  async function tend(keys: KeyRing): Promise<void> {
+    try {
+      await keys.tend();
+    } catch (error) {
+      logger.warn({ err: error }, "the signing keys cannot be read");
+    }
+  }
+
+  return {
+    bearerToken: createBearerTokenVerifier(sessionToken, accessToken),
+    introspect,
+    revocations,
+    issuerName: issuing?.accessTokens.issuer ?? "",
+    issuer,
+    keys: issuing?.keys,
+    routes(authenticate) {
+      if (issuing === undefined || issuer === undefined) return [];
+      const { accessTokens: tokens, keys } = issuing;
+      const skewMs = config.tokenClockSkewMs;
+      const grants = createGrants({ tokens, issuer, introspect, authenticate });
+      return oauthRoutes({
+        issuer: tokens.issuer,
+        scopes: config.userScopes,
+        keys,
+        authenticateClient: createClientAuthenticator({
+          clients,
+          audiences: [tokens.issuer, tokens.issuer + paths.token],
+          clock,
+          skewMs,
+        }),
+        token: createTokenEndpoint({ grants, issuer, clock }),
+        introspect,
+        revocations,
+        logger,
+        maxAgeSeconds: Math.min(longestMaxAgeSeconds, Math.floor(config.signingKeyLeadMs / 2_000)),
+      });
+    },
+    async start() {
+      if (issuing === undefined) {
+        logger.warn("no access tokens are issued: AUTH_KEY_ENCRYPTION_KEY is not set");
+        return;
+      }
+      const { keys } = issuing;
+      await keys.tend().catch((error: unknown) => {
+        if (!(error instanceof ServiceError)) throw error;
+      });
+      timer = setInterval(() => void tend(keys), tendIntervalMs).unref();
+    },
+    stop: () => clearInterval(timer),
+  };
+}
+
+interface Issuing {
+  readonly keys: KeyRing;
+  readonly accessTokens: AccessTokens;
+}
+
+function createIssuing(config: AuthConfig, { signingKeys: store }: Stores, clock: Clock): Issuing | undefined {
+  const demo = config.profile === "demo";
+  const configured = config.keyEncryptionKeys;
+  const sealingKeys = configured.length === 0 && demo ? [demoSealingKey(config.dataDir, randomBytes)] : configured;
+  if (sealingKeys.length === 0) return undefined;
+  const issuer = config.issuer || (demo ? `http://${config.httpHost}:${config.httpPort}` : "");
+  if (issuer === "") throw new ConfigError(["AUTH_ISSUER is required with AUTH_KEY_ENCRYPTION_KEY"]);
+  const keys = createKeyRing({
+    store,
+    sealer: createSealer(sealingKeys, randomBytes),
+    clock,
+    algorithm: config.signingAlgorithm,
+    rotationMs: config.signingKeyRotationMs,
+    leadMs: config.signingKeyLeadMs,
+    retentionMs,
+  });
+  const accessTokens = createAccessTokens({
+    keys,
+    issuer,
+    audience: config.tokenAudience,
+    ttlMs: config.accessTokenTtlMs,
+    skewMs: config.tokenClockSkewMs,
+    clock,
+    random: randomBytes,
+    cacheSize: config.tokenCacheSize,
+  });
+  return { keys, accessTokens };
+}
