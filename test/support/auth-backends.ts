@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Redis } from "ioredis";
 import type { Clock } from "../../src/auth/domain/clock.ts";
 import { openStores, type Stores } from "../../src/auth/stores.ts";
 import { createLogger } from "../../src/shared/logger/logger.ts";
@@ -11,6 +12,8 @@ export interface Backend {
   /** Variables that make auth-service use it. */
   readonly env: Readonly<Record<string, string>>;
   open(clock: Clock): Promise<Stores>;
+  /** All that is in it, as text. */
+  dump(): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -18,19 +21,46 @@ export interface Backend {
 export const backends: Readonly<Record<string, () => Promise<Backend>>> = {
   SQLite: async () => {
     const dir = mkdtempSync(join(tmpdir(), "gatehouse-stores-"));
-    return backend({ DATA_DIR: dir }, async () => rmSync(dir, { recursive: true }));
+    const dump = async (): Promise<string> =>
+      ["auth.db", "auth.db-wal"].map((file) => readFileSync(join(dir, file), "latin1")).join("");
+    return backend({ DATA_DIR: dir }, dump, async () => rmSync(dir, { recursive: true }));
   },
   Redis: async () => {
     const server = await startRedisServer();
-    return backend({ REDIS_URL: server.url }, () => server.stop());
+    return backend(
+      { REDIS_URL: server.url },
+      () => dumpRedis(server.port),
+      () => server.stop(),
+    );
   },
   "Redis Cluster": async () => {
     const server = await startRedisServer({ cluster: true });
-    return backend({ REDIS_URL: `redis+cluster://127.0.0.1:${server.port}` }, () => server.stop());
+    const env = { REDIS_URL: `redis+cluster://127.0.0.1:${server.port}` };
+    return backend(
+      env,
+      () => dumpRedis(server.port),
+      () => server.stop(),
+    );
   },
 };
 
-function backend(env: { DATA_DIR?: string; REDIS_URL?: string }, close: () => Promise<void>): Backend {
+async function dumpRedis(port: number): Promise<string> {
+  const redis = new Redis({ port });
+  const values = await Promise.all(
+    (await redis.keys("*")).map(async (key) => {
+      const type = await redis.type(key);
+      return [key, type === "hash" ? await redis.hgetall(key) : type === "string" ? await redis.get(key) : type];
+    }),
+  );
+  redis.disconnect();
+  return JSON.stringify(values);
+}
+
+function backend(
+  env: { DATA_DIR?: string; REDIS_URL?: string },
+  dump: () => Promise<string>,
+  close: () => Promise<void>,
+): Backend {
   return {
     env,
     async open(clock) {
@@ -44,6 +74,7 @@ function backend(env: { DATA_DIR?: string; REDIS_URL?: string }, close: () => Pr
       await stores.ready(AbortSignal.timeout(5_000));
       return stores;
     },
+    dump,
     close,
   };
 }

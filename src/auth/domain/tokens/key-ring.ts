@@ -132,13 +132,14 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
       return (await usable()).pairs.map(({ publicJwk }) => publicJwk);
     },
     async rotate({ immediately = false } = {}) {
-      const started = clock();
+      const known = new Set((await reload()).byKid.keys());
       for (;;) {
         const seen = await reload();
         const now = clock();
-        const made = seen.records.find(({ createTime, activateTime }) =>
-          immediately ? createTime >= started && activateTime <= now : createTime >= started || activateTime > now,
-        );
+        const made = seen.records.find(({ kid, activateTime }) => {
+          const waits = activateTime > now;
+          return immediately ? !waits && !known.has(kid) : waits || !known.has(kid);
+        });
         if (made !== undefined) return made.kid;
         await add(seen, immediately || seen.records.length === 0 ? 0 : leadMs);
       }
