@@ -14,7 +14,7 @@ export interface Form {
 /** Most bytes of a body; the largest tokens take half of it. */
 const maxBytes = 40_000;
 /** Time for a body to arrive, in milliseconds. */
-const bodyTimeoutMs = 10_000;
+const bodyTimeoutMs = 5_000;
 const contentType = /^application\/x-www-form-urlencoded\s*(;|$)/i;
 /** The parameters that RFC 8693 section 2.1 lets be repeated. */
 const repeatable: ReadonlySet<string> = new Set(["audience", "resource"]);

@@ -28,7 +28,7 @@ export function serverMetadata(issuer: string, scopes: readonly string[]): objec
     revocation_endpoint: issuer + paths.revoke,
     ...withAlgorithms("revocation", [...confidential, "none"]),
     jwks_uri: issuer + paths.jwks,
-    grant_types_supported: Object.keys(grantTypes),
+    grant_types_supported: [...grantTypes.keys()],
     response_types_supported: [],
     scopes_supported: scopes,
   };

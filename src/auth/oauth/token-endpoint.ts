@@ -13,11 +13,11 @@ const jwtType = "urn:ietf:params:oauth:token-type:jwt";
 const idTokenType = "urn:ietf:params:oauth:token-type:id_token";
 
 /** Grants by their `grant_type`. */
-export const grantTypes: Readonly<Record<string, ClientGrant>> = {
-  client_credentials: "client_credentials",
-  refresh_token: "refresh_token",
-  [tokenExchange]: "token_exchange",
-};
+export const grantTypes: ReadonlyMap<string, ClientGrant> = new Map([
+  ["client_credentials", "client_credentials"],
+  ["refresh_token", "refresh_token"],
+  [tokenExchange, "token_exchange"],
+]);
 
 export interface TokenEndpointOptions {
   readonly grants: Grants;
@@ -41,7 +41,7 @@ export function createTokenEndpoint({ grants, issuer, clock }: TokenEndpointOpti
   }
 
   return async (client, form, attempt) => {
-    const grant = grantTypes[form.require("grant_type")];
+    const grant = grantTypes.get(form.require("grant_type"));
     if (grant === undefined) throw new OAuthError("unsupported_grant_type", "This grant type is not supported.");
     // A public client cannot prove who it is, so it gets nothing for its name; a refresh token speaks for itself.
     if (!client.grants.includes(grant) || (isPublicClient(client) && grant !== "refresh_token")) {
