@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { type Backend, backends } from "./support/auth-backends.ts";
 import { type AuthServer, signIn, startAuthServer } from "./support/auth-server.ts";
+import { type Backend, backends } from "./support/store-backends.ts";
 
 const { "Redis Cluster": _, ...tested } = backends;
 

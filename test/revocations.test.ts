@@ -12,7 +12,7 @@ import { createSealer } from "../src/auth/domain/tokens/key-sealing.ts";
 import { createLiveTokens, type LiveTokens } from "../src/auth/domain/tokens/live-tokens.ts";
 import { createTokenIssuer, type TokenIssuer } from "../src/auth/domain/tokens/token-issuer.ts";
 import type { Stores } from "../src/auth/stores.ts";
-import { type Backend, backends } from "./support/auth-backends.ts";
+import { type Backend, backends } from "./support/store-backends.ts";
 
 const minute = 60_000;
 const hour = 60 * minute;

@@ -8,7 +8,7 @@ import { createKeyRing, type KeyRing, type KeyRingOptions } from "../src/auth/do
 import { createSealer } from "../src/auth/domain/tokens/key-sealing.ts";
 import type { SigningAlgorithm } from "../src/auth/domain/tokens/signing-keys.ts";
 import type { Stores } from "../src/auth/stores.ts";
-import { type Backend, backends } from "./support/auth-backends.ts";
+import { type Backend, backends } from "./support/store-backends.ts";
 
 const minute = 60_000;
 const hour = 60 * minute;

@@ -9,7 +9,7 @@ import { newRefreshToken, sealSuccessor, successorOf } from "../src/auth/domain/
 import type { SigningKeyRecord } from "../src/auth/domain/tokens/signing-keys.ts";
 import { newTokenId } from "../src/auth/domain/tokens/token-id.ts";
 import type { Stores } from "../src/auth/stores.ts";
-import { type Backend, backends } from "./support/auth-backends.ts";
+import { type Backend, backends } from "./support/store-backends.ts";
 
 const minute = 60_000;
 

@@ -2,8 +2,8 @@ import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import type { Logger } from "pino";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
-import { PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
-import { createServiceClient, type ServiceClient } from "../shared/client/service-client.ts";
+import type { DecisionClient } from "../shared/client/decisions/decision.ts";
+import { createDecisionClient } from "../shared/client/decisions/decision-client.ts";
 import { assertLoopback } from "../shared/config/demo-profile.ts";
 import { hostLimits } from "../shared/config/host-settings.ts";
 import { createReadiness } from "../shared/lifecycle/readiness.ts";
@@ -136,8 +136,8 @@ function argon2Parameters(config: AuthConfig) {
   return { memoryKib, passes, parallelism };
 }
 
-function createPolicyClient(config: AuthConfig, metrics: Metrics): ServiceClient<typeof PolicyService> {
-  return createServiceClient(PolicyService, {
+function createPolicyClient(config: AuthConfig, metrics: Metrics): DecisionClient {
+  return createDecisionClient({
     address: config.policyAddress,
     target: "policy-service",
     unavailableReason: policyUnavailableReason,

@@ -1,6 +1,8 @@
+import * as v from "valibot";
 import type { ConfigFields } from "../shared/config/config.ts";
 import { type HostSettings, hostFields } from "../shared/config/host-settings.ts";
 import { boolean, duration, host, integer, port, text } from "../shared/config/parsers.ts";
+import { parseRedisUrl, type RedisUrlError } from "../shared/store/redis-url.ts";
 import { type TokenSettings, tokenFields } from "./token-settings.ts";
 
 /** Values of auth-service's configuration. Names that end in `Ms` are in milliseconds. */
@@ -27,6 +29,19 @@ export interface AuthConfig extends HostSettings, TokenSettings {
   readonly authorizeSendRoles: boolean;
   readonly authorizeContextMfa: boolean;
 }
+
+/** A URL that parseRedisUrl reads, or nothing. */
+const redisUrl: v.GenericSchema<string, string> = v.pipe(
+  v.string(),
+  v.rawCheck(({ dataset, addIssue }) => {
+    if (!dataset.typed || dataset.value === "") return;
+    try {
+      parseRedisUrl(dataset.value);
+    } catch (error) {
+      addIssue({ message: (error as RedisUrlError).message });
+    }
+  }),
+);
 
 /** Where each comes from and what it is for. */
 export const authFields: ConfigFields<AuthConfig> = {
@@ -55,7 +70,7 @@ export const authFields: ConfigFields<AuthConfig> = {
   redisUrl: {
     env: "REDIS_URL",
     doc: "Keeps users and sessions in Redis: `redis://`, `rediss://`, `redis+cluster://host,host` or `redis+sentinel://host,host/primary`. Unset: the embedded store.",
-    schema: text,
+    schema: redisUrl,
     fallback: "",
     sensitive: true,
   },
