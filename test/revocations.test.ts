@@ -5,10 +5,10 @@ import { after, before, describe, it } from "node:test";
 import { principalOf } from "../src/auth/domain/identities.ts";
 import { createPrincipalLookup } from "../src/auth/domain/principals.ts";
 import { createRevocations, type Revocation, type Revocations } from "../src/auth/domain/revocations.ts";
+import { createSecretBox } from "../src/auth/domain/secret-box.ts";
 import { createSessions, type Sessions } from "../src/auth/domain/sessions.ts";
 import { type AccessTokenGrant, createAccessTokens } from "../src/auth/domain/tokens/access-tokens.ts";
 import { createKeyRing } from "../src/auth/domain/tokens/key-ring.ts";
-import { createSealer } from "../src/auth/domain/tokens/key-sealing.ts";
 import { createLiveTokens, type LiveTokens } from "../src/auth/domain/tokens/live-tokens.ts";
 import { createTokenIssuer, type TokenIssuer } from "../src/auth/domain/tokens/token-issuer.ts";
 import type { Stores } from "../src/auth/stores.ts";
@@ -32,7 +32,7 @@ for (const [name, start] of Object.entries(backends)) {
     let replicas: readonly [Replica, Replica];
     let now = Date.now();
     const clock = (): number => now;
-    const sealer = createSealer([randomBytes(32)], randomBytes);
+    const box = createSecretBox([randomBytes(32)], randomBytes);
 
     async function replica(): Promise<Replica> {
       const stores = await backend.open(clock);
@@ -47,7 +47,7 @@ for (const [name, start] of Object.entries(backends)) {
       const keys = createKeyRing({
         ...common,
         store: stores.signingKeys,
-        sealer,
+        box,
         algorithm: "ES256",
         rotationMs: 24 * hour,
         leadMs: hour,

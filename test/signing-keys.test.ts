@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { decodeProtectedHeader } from "jose";
+import { createSecretBox } from "../src/auth/domain/secret-box.ts";
 import { type AccessTokens, createAccessTokens } from "../src/auth/domain/tokens/access-tokens.ts";
 import { createKeyRing, type KeyRing, type KeyRingOptions } from "../src/auth/domain/tokens/key-ring.ts";
-import { createSealer } from "../src/auth/domain/tokens/key-sealing.ts";
 import type { SigningAlgorithm } from "../src/auth/domain/tokens/signing-keys.ts";
 import type { Stores } from "../src/auth/stores.ts";
 import { type Backend, backends } from "./support/store-backends.ts";
@@ -21,7 +21,7 @@ for (const [name, start] of Object.entries(tested)) {
     let stores: readonly Stores[];
     let now = Date.now();
     const clock = (): number => now;
-    const sealingKey = randomBytes(32);
+    const encryptionKey = randomBytes(32);
 
     before(async () => {
       backend = await start();
@@ -39,7 +39,7 @@ for (const [name, start] of Object.entries(tested)) {
     function ringOf(replica: number, options: Partial<KeyRingOptions> = {}): KeyRing {
       return createKeyRing({
         store: stores[replica]!.signingKeys,
-        sealer: createSealer([sealingKey], randomBytes),
+        box: createSecretBox([encryptionKey], randomBytes),
         clock,
         algorithm: "ES256",
         rotationMs: 30 * day,
@@ -171,12 +171,12 @@ for (const [name, start] of Object.entries(tested)) {
       assert.equal(await before.verify(old), undefined, "it has expired");
     });
 
-    it("do not open without the key that sealed them, nor when the store was tampered with", async () => {
+    it("do not open without the key that encrypted them, nor when the store was tampered with", async () => {
       await ringOf(0).signer();
-      const strange = ringOf(1, { sealer: createSealer([randomBytes(32)], randomBytes) });
-      await assert.rejects(strange.signer(), { name: "SealError" });
-      await assert.rejects(strange.tend(), { name: "SealError" });
-      const both = ringOf(1, { sealer: createSealer([randomBytes(32), sealingKey], randomBytes) });
+      const strange = ringOf(1, { box: createSecretBox([randomBytes(32)], randomBytes) });
+      await assert.rejects(strange.signer(), { name: "SecretBoxError" });
+      await assert.rejects(strange.tend(), { name: "SecretBoxError" });
+      const both = ringOf(1, { box: createSecretBox([randomBytes(32), encryptionKey], randomBytes) });
       assert.ok(await both.signer());
       const { version, keys } = await stores[0]!.signingKeys.load();
       const [key] = keys;
@@ -184,7 +184,7 @@ for (const [name, start] of Object.entries(tested)) {
       const changes = [{ kid: "x".repeat(43) }, { activateTime: 0 }, { sealed: `${key.sealed.slice(0, -2)}AA` }];
       for (const [index, change] of changes.entries()) {
         await stores[0]!.signingKeys.replace(version + index, [{ ...key, ...change }]);
-        await assert.rejects(ringOf(0).signer(), { name: "SealError" });
+        await assert.rejects(ringOf(0).signer(), { name: "SecretBoxError" });
       }
     });
 

@@ -122,8 +122,8 @@ describe("the configuration of tokens", () => {
   const appOf = (env: Readonly<Record<string, string>>) =>
     createAuthApp(readConfig(authFields, { DATA_DIR: dir, AUTH_GRPC_PORT: "0", AUTH_HTTP_PORT: "0", ...env }), logger);
 
-  it("without a sealing key issues none, and says so, and does all else", async () => {
-    const bare = await startAuthServer({ env: { AUTH_KEY_ENCRYPTION_KEY: "", GATEHOUSE_PROFILE: "production" } });
+  it("without an issuer issues none, and says so, and does all else", async () => {
+    const bare = await startAuthServer({ env: { AUTH_ISSUER: "", GATEHOUSE_PROFILE: "production" } });
     try {
       const wanted = bare.client.authenticate({
         credential: { case: "password", value: { username: "alice", password: "wonderland" } },
@@ -139,15 +139,15 @@ describe("the configuration of tokens", () => {
     }
   });
 
-  it("needs an issuer with a sealing key", () => {
-    assert.throws(() => appOf({ AUTH_KEY_ENCRYPTION_KEY: key }), { name: "ConfigError" });
+  it("needs an encryption key with an issuer", () => {
+    assert.throws(() => appOf({ AUTH_ISSUER: "https://auth.test" }), { name: "ConfigError" });
   });
 
-  it("refuses sealing keys that are none, without repeating them, and issuers that are no origin", () => {
-    for (const AUTH_KEY_ENCRYPTION_KEY of ["hunter2", `${key},hunter2`, key.slice(4), `${key}${key}`]) {
+  it("refuses encryption keys that are none, without repeating them, and issuers that are no origin", () => {
+    for (const AUTH_ENCRYPTION_KEY of ["hunter2", `${key},hunter2`, key.slice(4), `${key}${key}`]) {
       assert.throws(
-        () => appOf({ AUTH_KEY_ENCRYPTION_KEY }),
-        (error: Error) => error.name === "ConfigError" && !error.message.includes(AUTH_KEY_ENCRYPTION_KEY),
+        () => appOf({ AUTH_ENCRYPTION_KEY }),
+        (error: Error) => error.name === "ConfigError" && !error.message.includes(AUTH_ENCRYPTION_KEY),
       );
     }
     for (const AUTH_ISSUER of ["auth.test", "https://auth.test/", "https://auth.test/path", "ftp://auth.test"]) {
@@ -155,7 +155,7 @@ describe("the configuration of tokens", () => {
     }
   });
 
-  it("of the demo makes a sealing key once, for its owner's eyes, and refuses to start with another", async () => {
+  it("of the demo makes an encryption key once, for its owner's eyes, and refuses to start with another", async () => {
     const start = async (env: Readonly<Record<string, string>> = {}): Promise<void> => {
       const app = appOf({ GATEHOUSE_PROFILE: "demo", ARGON2_MEMORY_KIB: "8192", ...env });
       try {
@@ -165,13 +165,13 @@ describe("the configuration of tokens", () => {
       }
     };
     await start();
-    const path = join(dir, "sealing.key");
+    const path = join(dir, "encryption.key");
     const made = readFileSync(path, "utf8");
     assert.equal(Buffer.from(made, "base64").length, 32);
     assert.equal(statSync(path).mode & 0o077, 0);
     await start();
     assert.equal(readFileSync(path, "utf8"), made);
-    await assert.rejects(start({ AUTH_KEY_ENCRYPTION_KEY: key }), { name: "SealError" });
-    await start({ AUTH_KEY_ENCRYPTION_KEY: `${key},${made.trim()}` });
+    await assert.rejects(start({ AUTH_ENCRYPTION_KEY: key }), { name: "SecretBoxError" });
+    await start({ AUTH_ENCRYPTION_KEY: `${key},${made.trim()}` });
   });
 });

@@ -1,14 +1,15 @@
 import * as v from "valibot";
 import type { ConfigFields } from "../shared/config/config.ts";
 import { duration, integer, oneOf, text } from "../shared/config/parsers.ts";
-import { sealingKeyBytes } from "./domain/tokens/key-sealing.ts";
+import { parseEncryptionKeys } from "./domain/secret-box.ts";
 import { parseScopes } from "./domain/tokens/scopes.ts";
 import { type SigningAlgorithm, signingAlgorithms } from "./domain/tokens/signing-keys.ts";
 
 /** Settings of tokens. Names that end in `Ms` are in milliseconds. */
 export interface TokenSettings {
-  /** Keys that seal signing keys, the current one first; none when no tokens are issued. */
-  readonly keyEncryptionKeys: readonly Uint8Array[];
+  /** Keys that encrypt what the store keeps, the current one first. */
+  readonly encryptionKeys: readonly Uint8Array[];
+  /** Empty when no tokens are issued. */
   readonly issuer: string;
   readonly tokenAudience: string;
   readonly accessTokenTtlMs: number;
@@ -26,14 +27,22 @@ export const longestAccessTokenMs = 86_400_000;
 /** No clocks may differ by more, in milliseconds. */
 export const largestSkewMs = 60_000;
 
-const sealingKeys: v.GenericSchema<string, readonly Uint8Array[]> = v.pipe(
+const encryptionKeyList: v.GenericSchema<string, readonly Uint8Array[]> = v.pipe(
   v.string(),
-  v.transform((list) => (list === "" ? [] : list.split(",").map((key) => Buffer.from(key.trim(), "base64")))),
   v.check(
-    (keys) => keys.every((key) => key.length === sealingKeyBytes),
-    `must be ${sealingKeyBytes} bytes in base64, or a list of such separated by commas`,
+    (list) => list === "" || areEncryptionKeys(list),
+    "must be 32 bytes in base64, or several of them separated by commas",
   ),
+  v.transform((list) => (list === "" ? [] : parseEncryptionKeys(list))),
 );
+
+function areEncryptionKeys(list: string): boolean {
+  try {
+    return parseEncryptionKeys(list).length > 0;
+  } catch {
+    return false;
+  }
+}
 
 const issuerUrl: v.GenericSchema<string, string> = v.pipe(
   v.string(),
@@ -52,16 +61,16 @@ const scopeList: v.GenericSchema<string, readonly string[]> = v.pipe(
 
 /** Where each comes from. */
 export const tokenFields: ConfigFields<TokenSettings> = {
-  keyEncryptionKeys: {
-    env: "AUTH_KEY_ENCRYPTION_KEY",
-    doc: "Seals signing keys in the store: 32 random bytes in base64 (`openssl rand -base64 32`), the same on every replica. To replace it, put the new one first and keep the old one after a comma until its signing keys are gone. Unset: no access tokens are issued; with GATEHOUSE_PROFILE=demo, one is made and kept in DATA_DIR.",
-    schema: sealingKeys,
+  encryptionKeys: {
+    env: "AUTH_ENCRYPTION_KEY",
+    doc: "Encrypts the signing keys in the store: 32 bytes in base64 (`openssl rand -base64 32`), the same on every replica. Several, separated by commas: the first encrypts, all decrypt. Required with AUTH_ISSUER; the demo profile makes one in DATA_DIR.",
+    schema: encryptionKeyList,
     fallback: "",
     sensitive: true,
   },
   issuer: {
     env: "AUTH_ISSUER",
-    doc: "URL that tokens name as their issuer and under which clients reach the HTTP edge. Required with AUTH_KEY_ENCRYPTION_KEY; with GATEHOUSE_PROFILE=demo, by default the HTTP edge on loopback.",
+    doc: "URL that tokens name as their issuer, and under which clients reach the HTTP edge: `https://auth.example.com`. Unset: no access tokens are issued; the demo profile takes its own address.",
     schema: issuerUrl,
     fallback: "",
   },

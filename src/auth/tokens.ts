@@ -3,8 +3,8 @@ import type { Logger } from "pino";
 import { ConfigError } from "../shared/config/config.ts";
 import type { Route } from "../shared/rpc/edge/routes.ts";
 import { ServiceError } from "../shared/service-error.ts";
-import { demoSealingKey } from "./adapters/sealing-keys.ts";
 import type { AuthConfig } from "./config.ts";
+import { demoEncryptionKey } from "./demo-encryption-key.ts";
 import type { Clock } from "./domain/clock.ts";
 import type { Authenticator } from "./domain/credentials/authenticator.ts";
 import { createAccessTokenVerifier, createBearerTokenVerifier } from "./domain/credentials/bearer-token.ts";
@@ -13,11 +13,11 @@ import { createClientAuthenticator } from "./domain/oauth/client-authenticator.t
 import { createGrants } from "./domain/oauth/grants.ts";
 import { createPrincipalLookup } from "./domain/principals.ts";
 import { type Announce, createRevocations, type Revocations } from "./domain/revocations.ts";
+import { createSecretBox } from "./domain/secret-box.ts";
 import type { Sessions } from "./domain/sessions.ts";
 import { type AccessTokens, createAccessTokens } from "./domain/tokens/access-tokens.ts";
 import { createIntrospection, type Introspect } from "./domain/tokens/introspection.ts";
 import { createKeyRing, type KeyRing } from "./domain/tokens/key-ring.ts";
-import { createSealer } from "./domain/tokens/key-sealing.ts";
 import { createLiveTokens } from "./domain/tokens/live-tokens.ts";
 import { createTokenIssuer, type TokenIssuer } from "./domain/tokens/token-issuer.ts";
 import { paths } from "./oauth/metadata.ts";
@@ -43,7 +43,7 @@ export interface TokensOptions {
   readonly logger: Logger;
 }
 
-/** All that has to do with tokens, put together. Without a sealing key, there are session tokens only. */
+/** All that has to do with tokens, put together. Without an issuer, there are session tokens only. */
 export interface Tokens {
   /** Verifies session tokens and access tokens. */
   readonly bearerToken: Verifier<"bearerToken">;
@@ -59,13 +59,13 @@ export interface Tokens {
   /**
    * Reads or makes the signing keys, and tends them from now on. A store that cannot be reached yet is not an error.
    *
-   * @throws SealError when a key was sealed by a key that is not configured.
+   * @throws SecretBoxError when a key was encrypted by another than those that are configured.
    */
   start(): Promise<void>;
   stop(): void;
 }
 
-/** @throws ConfigError when there is a sealing key but no issuer. */
+/** @throws ConfigError when there is an issuer but no encryption key. */
 export function createTokens(options: TokensOptions): Tokens {
   const { config, stores, sessions, sessionToken, clock, logger } = options;
   const issuing = createIssuing(config, stores, clock);
@@ -144,7 +144,7 @@ export function createTokens(options: TokensOptions): Tokens {
     },
     async start() {
       if (issuing === undefined) {
-        logger.warn("no access tokens are issued: AUTH_KEY_ENCRYPTION_KEY is not set");
+        logger.warn("no access tokens are issued: AUTH_ISSUER is not set");
         return;
       }
       const { keys } = issuing;
@@ -164,14 +164,14 @@ interface Issuing {
 
 function createIssuing(config: AuthConfig, { signingKeys: store }: Stores, clock: Clock): Issuing | undefined {
   const demo = config.profile === "demo";
-  const configured = config.keyEncryptionKeys;
-  const sealingKeys = configured.length === 0 && demo ? [demoSealingKey(config.dataDir, randomBytes)] : configured;
-  if (sealingKeys.length === 0) return undefined;
   const issuer = config.issuer || (demo ? `http://${config.httpHost}:${config.httpPort}` : "");
-  if (issuer === "") throw new ConfigError(["AUTH_ISSUER is required with AUTH_KEY_ENCRYPTION_KEY"]);
+  if (issuer === "") return undefined;
+  const configured = config.encryptionKeys;
+  const encryptionKeys = configured.length === 0 && demo ? demoEncryptionKey(config.dataDir) : configured;
+  if (encryptionKeys.length === 0) throw new ConfigError(["AUTH_ENCRYPTION_KEY is required with AUTH_ISSUER"]);
   const keys = createKeyRing({
     store,
-    sealer: createSealer(sealingKeys, randomBytes),
+    box: createSecretBox(encryptionKeys, randomBytes),
     clock,
     algorithm: config.signingAlgorithm,
     rotationMs: config.signingKeyRotationMs,

@@ -8,8 +8,8 @@ import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { createAuthApp } from "../../src/auth/app.ts";
 import { authFields } from "../../src/auth/config.ts";
 import type { Clock } from "../../src/auth/domain/clock.ts";
+import { createSecretBox } from "../../src/auth/domain/secret-box.ts";
 import { type KeyPair, openKeyRecord } from "../../src/auth/domain/tokens/key-pair.ts";
-import { createSealer } from "../../src/auth/domain/tokens/key-sealing.ts";
 import { openStores, type Stores } from "../../src/auth/stores.ts";
 import { readConfig } from "../../src/shared/config/config.ts";
 import { createLogger } from "../../src/shared/logger/logger.ts";
@@ -32,8 +32,8 @@ export interface AuthServerOptions {
   readonly clock?: Clock;
 }
 
-/** Seals the signing keys of every server of a test process. */
-const sealingKey = randomBytes(32);
+/** Encrypts the signing keys of every server of a test process. */
+const encryptionKey = randomBytes(32);
 
 export async function startAuthServer({ env = {}, clock = Date.now }: AuthServerOptions = {}): Promise<AuthServer> {
   const dataDir = mkdtempSync(join(tmpdir(), "gatehouse-auth-"));
@@ -45,7 +45,7 @@ export async function startAuthServer({ env = {}, clock = Date.now }: AuthServer
     AUTH_GRPC_PORT: String(grpcPort),
     AUTH_HTTP_PORT: String(httpPort),
     AUTH_ISSUER: url,
-    AUTH_KEY_ENCRYPTION_KEY: sealingKey.toString("base64"),
+    AUTH_ENCRYPTION_KEY: encryptionKey.toString("base64"),
     ARGON2_MEMORY_KIB: "8192",
     ARGON2_PASSES: "1",
     DRAIN_GRACE: "1s",
@@ -62,7 +62,8 @@ export async function startAuthServer({ env = {}, clock = Date.now }: AuthServer
     stores,
     async keys() {
       const { keys } = await stores.signingKeys.load();
-      return await Promise.all(keys.map((record) => openKeyRecord(record, createSealer([sealingKey], randomBytes))));
+      const box = createSecretBox([encryptionKey], randomBytes);
+      return await Promise.all(keys.map((record) => openKeyRecord(record, box)));
     },
     async close() {
       await app.stop();

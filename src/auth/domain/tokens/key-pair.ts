@@ -1,5 +1,5 @@
 import { type CryptoKey, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from "jose";
-import type { Sealer } from "./key-sealing.ts";
+import type { SecretBox } from "../secret-box.ts";
 import type { SigningAlgorithm, SigningKeyRecord } from "./signing-keys.ts";
 
 /** A signing key, ready for use. */
@@ -16,7 +16,7 @@ export interface KeyPair {
 /** Makes a new key. It is kept in its sealed form only. */
 export async function generateKeyRecord(
   algorithm: SigningAlgorithm,
-  sealer: Sealer,
+  box: SecretBox,
   createTime: number,
   activateTime: number,
 ): Promise<SigningKeyRecord> {
@@ -24,13 +24,13 @@ export async function generateKeyRecord(
   const jwk = await exportJWK(privateKey);
   const kid = await calculateJwkThumbprint(jwk);
   const record = { kid, algorithm, createTime, activateTime };
-  return { ...record, sealed: sealer.seal(JSON.stringify(jwk), labelOf(record)) };
+  return { ...record, sealed: box.seal(Buffer.from(JSON.stringify(jwk)), placeOf(record)) };
 }
 
-/** @throws SealError when the record was not sealed by a configured key just so. */
-export async function openKeyRecord(record: SigningKeyRecord, sealer: Sealer): Promise<KeyPair> {
+/** @throws SecretBoxError when the record was not sealed by a configured key just so. */
+export async function openKeyRecord(record: SigningKeyRecord, box: SecretBox): Promise<KeyPair> {
   const { kid, algorithm, activateTime } = record;
-  const jwk = JSON.parse(sealer.open(record.sealed, labelOf(record))) as JWK;
+  const jwk = JSON.parse(box.open(record.sealed, placeOf(record)).toString("utf8")) as JWK;
   const publicJwk = publicPart(jwk);
   return {
     kid,
@@ -43,7 +43,7 @@ export async function openKeyRecord(record: SigningKeyRecord, sealer: Sealer): P
 }
 
 /** Binds the private key to all that is said of it. */
-function labelOf({ kid, algorithm, createTime, activateTime }: Omit<SigningKeyRecord, "sealed">): string {
+function placeOf({ kid, algorithm, createTime, activateTime }: Omit<SigningKeyRecord, "sealed">): string {
   return `signing-key ${kid} ${algorithm} ${createTime} ${activateTime}`;
 }
 

@@ -1,7 +1,7 @@
 import type { JWK } from "jose";
 import type { Clock } from "../clock.ts";
+import type { SecretBox } from "../secret-box.ts";
 import { generateKeyRecord, type KeyPair, openKeyRecord } from "./key-pair.ts";
-import type { Sealer } from "./key-sealing.ts";
 import {
   type SigningAlgorithm,
   type SigningKeyRecord,
@@ -13,7 +13,8 @@ import {
 
 export interface KeyRingOptions {
   readonly store: SigningKeyStore;
-  readonly sealer: Sealer;
+  /** Encrypts the private keys. */
+  readonly box: SecretBox;
   readonly clock: Clock;
   /** Algorithm of new keys. Another one takes effect with the next rotation, which is then due at once. */
   readonly algorithm: SigningAlgorithm;
@@ -31,7 +32,7 @@ export interface KeyRingOptions {
  * A key is published, then signs, then only verifies, then is gone. A token is never refused for want of its key: a key that
  * this replica has not heard of is looked for in the store, and none goes before the last token it signed has expired.
  *
- * Its methods throw ServiceError UNAVAILABLE when the store cannot be reached, and SealError when a key does not open.
+ * Its methods throw ServiceError UNAVAILABLE when the store cannot be reached, and SecretBoxError when a key does not open.
  */
 export interface KeyRing {
   /** The key that signs now; the very first is made when it is asked for. */
@@ -60,7 +61,7 @@ interface Opened {
 const kidShape = /^[A-Za-z0-9_-]{43}$/;
 
 export function createKeyRing(options: KeyRingOptions): KeyRing {
-  const { store, sealer, clock, algorithm, rotationMs, leadMs, retentionMs } = options;
+  const { store, box, clock, algorithm, rotationMs, leadMs, retentionMs } = options;
   let current: Opened | undefined;
   let loading: Promise<Opened> | undefined;
   let queued: Promise<Opened> | undefined;
@@ -69,7 +70,7 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
     const set: SigningKeySet = await store.load();
     if (set.version === current?.version) return current;
     const pairs = await Promise.all(
-      set.keys.map((record) => current?.byKid.get(record.kid) ?? openKeyRecord(record, sealer)),
+      set.keys.map((record) => current?.byKid.get(record.kid) ?? openKeyRecord(record, box)),
     );
     current = {
       version: set.version,
@@ -100,7 +101,7 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
   /** Adds a key, unless another replica has changed the keys meanwhile; answers those that are then there. */
   async function add(seen: Opened, lead: number): Promise<Opened> {
     const now = clock();
-    const record = await generateKeyRecord(algorithm, sealer, now, now + lead);
+    const record = await generateKeyRecord(algorithm, box, now, now + lead);
     await store.replace(seen.version, withNewKey(seen.records, record, retentionMs));
     return await reload();
   }

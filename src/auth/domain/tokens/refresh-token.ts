@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { RandomBytes } from "../clock.ts";
+import { createSecretBox } from "../secret-box.ts";
 import { partitionOfId } from "../session-keys.ts";
-import { createSealer, sealingKeyBytes } from "./key-sealing.ts";
 
 /**
  * A refresh token: `gtr_`, the id of its session, the secret of the series and its own secret.
@@ -45,18 +45,21 @@ export function parseRefreshToken(text: string): RefreshToken | undefined {
  * answer the same successor again without ever holding it.
  */
 export function sealSuccessor(spent: RefreshToken, successor: RefreshToken, random: RandomBytes): string {
-  return createSealer([keyOf(spent)], random).seal(successor.text, spent.sessionId);
+  return createSecretBox([keyOf(spent)], random).seal(Buffer.from(successor.text), spent.sessionId);
 }
 
-/** @throws SealError when it was not sealed for this token. */
+/** @throws SecretBoxError when it was not sealed for this token. */
 export function openSuccessor(spent: RefreshToken, sealed: string): RefreshToken {
-  return parseRefreshToken(createSealer([keyOf(spent)], noRandom).open(sealed, spent.sessionId))!;
+  return parseRefreshToken(
+    createSecretBox([keyOf(spent)], noRandom)
+      .open(sealed, spent.sessionId)
+      .toString("utf8"),
+  )!;
 }
 
 /** The token has 256 random bits twice: one hash makes a key of it. */
 function keyOf({ text }: RefreshToken): Uint8Array {
-  const key = createHash("sha256").update("gatehouse refresh successor").update(text).digest();
-  return key.subarray(0, sealingKeyBytes);
+  return createHash("sha256").update("gatehouse refresh successor").update(text).digest();
 }
 
 function noRandom(): never {
