@@ -243,6 +243,30 @@ describe("a stock OAuth client", () => {
     await oidc.tokenRevocation(config, "nothing of ours");
   });
 
+  it("is a principal by its secret alone, which brings it tokens as well", async () => {
+    const byCredential = (clientId: string, clientSecret: string) =>
+      server.client.authenticate({
+        credential: { case: "client", value: { clientId, clientSecret } },
+        issueTokens: true,
+        scopes: ["read"],
+      });
+    const { principal, session, tokens } = await byCredential("reports", secret);
+    assert.deepEqual([principal?.type, principal?.id, principal?.roles], ["Client", "reports", ["reporter"]]);
+    assert.equal(session, undefined);
+    assert.equal(tokens?.refreshToken, "");
+    const { active, clientId, scopes } = await server.client.introspect({ token: tokens?.accessToken ?? "" });
+    assert.deepEqual([active, clientId, scopes], [true, "reports", ["read"]]);
+    for (const [id, guess] of [
+      ["reports", "wrong"],
+      ["nobody", secret],
+      ["off", secret],
+      ["app", "x"],
+      ["signer", "x"],
+    ] as const) {
+      await assert.rejects(byCredential(id, guess), { code: 16 });
+    }
+  });
+
   it("has no good tokens left once it is disabled", async () => {
     await server.stores.clients.create({ ...template, id: "leaver" });
     const { access_token: own } = await oidc.clientCredentialsGrant(await bySecret("leaver"));

@@ -78,6 +78,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
   const authenticate = createAuthenticator({
     password: createPasswordVerifier({ identities, passwords, sessions }),
     bearerToken: tokens.bearerToken,
+    client: tokens.client,
   });
 
   const policy = createPolicyClient(config, metrics);

@@ -8,6 +8,7 @@ import { demoEncryptionKey } from "./demo-encryption-key.ts";
 import type { Clock } from "./domain/clock.ts";
 import type { Authenticator } from "./domain/credentials/authenticator.ts";
 import { createAccessTokenVerifier, createBearerTokenVerifier } from "./domain/credentials/bearer-token.ts";
+import { createClientVerifier } from "./domain/credentials/client-secret.ts";
 import type { Verifier } from "./domain/credentials/credential.ts";
 import { createClientAuthenticator } from "./domain/oauth/client-authenticator.ts";
 import { createGrants } from "./domain/oauth/grants.ts";
@@ -47,6 +48,8 @@ export interface TokensOptions {
 export interface Tokens {
   /** Verifies session tokens and access tokens. */
   readonly bearerToken: Verifier<"bearerToken">;
+  /** Verifies OAuth clients by their secrets. */
+  readonly client: Verifier<"client">;
   readonly introspect: Introspect;
   readonly revocations: Revocations;
   /** `iss`; empty when no tokens are issued. */
@@ -103,6 +106,13 @@ export function createTokens(options: TokensOptions): Tokens {
       graceMs: config.refreshGraceMs,
       userScopes: config.userScopes,
     });
+  const issuerName = issuing?.accessTokens.issuer ?? "";
+  const authenticateClient = createClientAuthenticator({
+    clients,
+    audiences: issuerName === "" ? [] : [issuerName, issuerName + paths.token],
+    clock,
+    skewMs: config.tokenClockSkewMs,
+  });
   let timer: NodeJS.Timeout | undefined;
 
   async function tend(keys: KeyRing): Promise<void> {
@@ -115,26 +125,21 @@ export function createTokens(options: TokensOptions): Tokens {
 
   return {
     bearerToken: createBearerTokenVerifier(sessionToken, accessToken),
+    client: createClientVerifier(authenticateClient),
     introspect,
     revocations,
-    issuerName: issuing?.accessTokens.issuer ?? "",
+    issuerName,
     issuer,
     keys: issuing?.keys,
     routes(authenticate) {
       if (issuing === undefined || issuer === undefined) return [];
       const { accessTokens: tokens, keys } = issuing;
-      const skewMs = config.tokenClockSkewMs;
       const grants = createGrants({ tokens, issuer, introspect, authenticate });
       return oauthRoutes({
         issuer: tokens.issuer,
         scopes: config.userScopes,
         keys,
-        authenticateClient: createClientAuthenticator({
-          clients,
-          audiences: [tokens.issuer, tokens.issuer + paths.token],
-          clock,
-          skewMs,
-        }),
+        authenticateClient,
         token: createTokenEndpoint({ grants, issuer, clock }),
         introspect,
         revocations,
