@@ -30,6 +30,7 @@ describe("the OAuth edge", () => {
   before(async () => {
     server = await startAuthServer();
     await server.stores.clients.create(reports);
+    await server.stores.clients.create({ ...reports, id: "public", secretHashes: [] });
   });
   after(() => server.close());
 
@@ -109,6 +110,8 @@ describe("the OAuth edge", () => {
       basic(`nobody:${secret}`),
       basic(`Reports:${secret}`),
       basic("reports:"),
+      basic("public:"),
+      basic("nobody:"),
       basic("reports"),
       basic(`:${secret}`),
       basic(`reports:%zz`),
