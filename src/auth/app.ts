@@ -73,7 +73,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
   });
   const { identities } = stores;
   const sessionToken = createSessionTokenVerifier({ identities, sessions });
-  const tokens = createTokens({ config, stores, sessions, sessionToken, clock, logger });
+  const tokens = createTokens({ config, stores, sessions, sessionToken, clock, logger, metrics });
   const { issuer, introspect, revocations } = tokens;
   const authenticate = createAuthenticator({
     password: createPasswordVerifier({ identities, passwords, sessions }),

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Logger } from "pino";
 import { ConfigError } from "../shared/config/config.ts";
+import type { Metrics } from "../shared/metrics/metrics.ts";
 import type { Route } from "../shared/rpc/edge/routes.ts";
 import { ServiceError } from "../shared/service-error.ts";
 import type { AuthConfig } from "./config.ts";
@@ -25,6 +26,7 @@ import { paths } from "./oauth/metadata.ts";
 import { oauthRoutes } from "./oauth/routes.ts";
 import { createTokenEndpoint } from "./oauth/token-endpoint.ts";
 import type { Stores } from "./stores.ts";
+import { createTokenMetrics } from "./token-metrics.ts";
 import { largestSkewMs, longestAccessTokenMs } from "./token-settings.ts";
 
 /** How often each replica reads the signing keys anew, in milliseconds. */
@@ -42,6 +44,7 @@ export interface TokensOptions {
   readonly sessionToken: Verifier<"bearerToken">;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics: Metrics;
 }
 
 /** All that has to do with tokens, put together. Without an issuer, there are session tokens only. */
@@ -70,9 +73,11 @@ export interface Tokens {
 
 /** @throws ConfigError when there is an issuer but no encryption key. */
 export function createTokens(options: TokensOptions): Tokens {
-  const { config, stores, sessions, sessionToken, clock, logger } = options;
-  const issuing = createIssuing(config, stores, clock);
+  const { config, stores, sessions, sessionToken, clock, logger, metrics } = options;
+  const issuing = createIssuing(config, stores, clock, metrics);
+  const tokenMetrics = createTokenMetrics(metrics.registry);
   const announce: Announce = (revocation) => {
+    tokenMetrics.revoked(revocation.kind);
     issuing?.accessTokens.forget(revocation);
     return "";
   };
@@ -105,6 +110,10 @@ export function createTokens(options: TokensOptions): Tokens {
       random: randomBytes,
       graceMs: config.refreshGraceMs,
       userScopes: config.userScopes,
+      onRefresh(outcome, sessionId) {
+        tokenMetrics.refreshed(outcome);
+        if (outcome === "reused") logger.warn({ sessionId }, "a spent refresh token was used: its session ends");
+      },
     });
   const issuerName = issuing?.accessTokens.issuer ?? "";
   const authenticateClient = createClientAuthenticator({
@@ -167,7 +176,12 @@ interface Issuing {
   readonly accessTokens: AccessTokens;
 }
 
-function createIssuing(config: AuthConfig, { signingKeys: store }: Stores, clock: Clock): Issuing | undefined {
+function createIssuing(
+  config: AuthConfig,
+  { signingKeys: store }: Stores,
+  clock: Clock,
+  metrics: Metrics,
+): Issuing | undefined {
   const demo = config.profile === "demo";
   const issuer = config.issuer || (demo ? `http://${config.httpHost}:${config.httpPort}` : "");
   if (issuer === "") return undefined;
@@ -192,6 +206,7 @@ function createIssuing(config: AuthConfig, { signingKeys: store }: Stores, clock
     clock,
     random: randomBytes,
     cacheSize: config.tokenCacheSize,
+    observer: metrics.cache("access_tokens"),
   });
   return { keys, accessTokens };
 }

@@ -50,6 +50,8 @@ export interface AccessTokensOptions {
   readonly random: RandomBytes;
   /** Most verified tokens that are remembered; 0: none. */
   readonly cacheSize: number;
+  /** Told whether a signature was remembered. */
+  readonly observer?: { hit(): void; miss(): void };
 }
 
 export interface IssuedAccessToken {
@@ -88,7 +90,7 @@ export function looksLikeJwt(text: string): boolean {
 }
 
 export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
-  const { keys, issuer, audience, ttlMs, skewMs, clock, random, cacheSize } = options;
+  const { keys, issuer, audience, ttlMs, skewMs, clock, random, cacheSize, observer } = options;
   const verified = cacheSize === 0 ? undefined : new LRUCache<string, AccessToken>({ max: cacheSize });
 
   async function check(text: string): Promise<AccessToken | undefined> {
@@ -144,10 +146,12 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
       const name = hash("sha256", text, "base64url");
       const known = verified?.get(name);
       if (known !== undefined) {
+        observer?.hit();
         if (clock() < known.expireTime + skewMs) return known;
         verified?.delete(name);
         return undefined;
       }
+      observer?.miss();
       return chain(check(text), (token) => {
         if (token !== undefined) verified?.set(name, token);
         return token;

@@ -7,7 +7,7 @@ import type { PrincipalLookup } from "../principals.ts";
 import type { Revocations } from "../revocations.ts";
 import type { Session, Sessions } from "../sessions.ts";
 import type { AccessTokenGrant, AccessTokens, IssuedAccessToken } from "./access-tokens.ts";
-import type { RefreshFamilyStore } from "./refresh-families.ts";
+import type { RefreshFamilyStore, RefreshOutcome } from "./refresh-families.ts";
 import {
   newRefreshToken,
   openSuccessor,
@@ -52,6 +52,8 @@ export interface TokenIssuerOptions {
   readonly graceMs: number;
   /** Scopes that a user may have. */
   readonly userScopes: readonly string[];
+  /** Told what came of each use of a refresh token. */
+  readonly onRefresh?: (outcome: RefreshOutcome["kind"], sessionId: string) => void;
 }
 
 /** Issues tokens for credentials, and new ones for old. */
@@ -121,6 +123,7 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
       now: clock(),
       graceMs,
     });
+    options.onRefresh?.(outcome.kind, presented.sessionId);
     switch (outcome.kind) {
       case "rotated":
         return successor;
