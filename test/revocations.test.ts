@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, describe, it } from "node:test";
+import { createApiKeys } from "../src/auth/domain/api-keys.ts";
 import { principalOf } from "../src/auth/domain/identities.ts";
 import { createPrincipalLookup } from "../src/auth/domain/principals.ts";
 import { createRevocations, type Revocation, type Revocations } from "../src/auth/domain/revocations.ts";
@@ -68,6 +69,7 @@ for (const [name, start] of Object.entries(backends)) {
         store: stores.revocations,
         sessions,
         families,
+        apiKeys: createApiKeys({ ...common, store: stores.apiKeys }),
         announce: (revocation) => {
           announced.push(revocation);
           return String(announced.length);
@@ -124,7 +126,7 @@ for (const [name, start] of Object.entries(backends)) {
     async function signIn(user: string) {
       const found = await replicas[0].stores.identities.findUser(user);
       assert.ok(found);
-      const { session, token } = await replicas[0].sessions.open(user, ["pwd"]);
+      const { session, token } = await replicas[0].sessions.open(user, ["pwd"], found.sessionEpoch);
       const authentication = { principal: principalOf(found), amr: ["pwd"], session, sessionToken: token };
       return { session, ...(await replicas[0].issuer.issue(authentication, [])) };
     }

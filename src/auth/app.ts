@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import type { Logger } from "pino";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
+import { IdentityService } from "../../gen/gatehouse/auth/v1/identity_service_pb.ts";
 import type { DecisionClient } from "../shared/client/decisions/decision.ts";
 import { createDecisionClient } from "../shared/client/decisions/decision-client.ts";
 import { assertLoopback } from "../shared/config/demo-profile.ts";
@@ -9,25 +10,32 @@ import { hostLimits } from "../shared/config/host-settings.ts";
 import { createReadiness } from "../shared/lifecycle/readiness.ts";
 import type { ServiceApp } from "../shared/lifecycle/run-service.ts";
 import { createMetrics, type Metrics } from "../shared/metrics/metrics.ts";
-import { type CallContext, serve } from "../shared/rpc/handler.ts";
+import { serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
 import { nodeArgon2 } from "./adapters/node-argon2.ts";
 import { createPolicyDecisions } from "./adapters/policy-decisions.ts";
+import { bootstrapWhenReady } from "./bootstrap.ts";
 import type { AuthConfig } from "./config.ts";
 import { seedDemo } from "./demo.ts";
+import { createApiKeys } from "./domain/api-keys.ts";
 import { createAuthorizer } from "./domain/authorizer.ts";
 import type { Clock } from "./domain/clock.ts";
+import { createApiKeyVerifier } from "./domain/credentials/api-key.ts";
 import { createAuthenticator } from "./domain/credentials/authenticator.ts";
 import { createPasswordVerifier } from "./domain/credentials/password.ts";
 import { createSessionTokenVerifier } from "./domain/credentials/session-token.ts";
 import { createPasswords } from "./domain/passwords.ts";
 import { createSessions } from "./domain/sessions.ts";
+import { createUsers } from "./domain/users.ts";
 import { createWorkQueue } from "./domain/work-queue.ts";
-import { credentialMissing, permissionDenied, policyUnavailableReason } from "./errors.ts";
+import { policyUnavailableReason } from "./errors.ts";
+import { createGuard, guarded } from "./guard.ts";
 import { createAuthenticateHandler } from "./handlers/authenticate.ts";
 import { createAuthorizeHandler } from "./handlers/authorize.ts";
 import { createIntrospectHandler } from "./handlers/introspect.ts";
 import { createListSessionsHandler } from "./handlers/list-sessions.ts";
+import { createApiKeyHandlers } from "./handlers/manage-api-keys.ts";
+import { createUserHandlers } from "./handlers/manage-users.ts";
 import { createRefreshHandler } from "./handlers/refresh.ts";
 import { createRevokeHandler } from "./handlers/revoke.ts";
 import { observeSignIns } from "./sign-in-metrics.ts";
@@ -37,6 +45,8 @@ import { createTokens } from "./tokens.ts";
 /** Parts that can be replaced. */
 export interface AuthAppOverrides {
   readonly clock?: Clock;
+  /** Shows a text to whoever starts the service. Default: writes it to standard output. */
+  readonly announce?: (text: string) => void;
 }
 
 /**
@@ -73,18 +83,24 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
   });
   const { identities } = stores;
   const sessionToken = createSessionTokenVerifier({ identities, sessions });
-  const tokens = createTokens({ config, stores, sessions, sessionToken, clock, logger, metrics });
+  const apiKeys = createApiKeys({ store: stores.apiKeys, clock, random: randomBytes });
+  const tokens = createTokens({ config, stores, sessions, apiKeys, sessionToken, clock, logger, metrics });
   const { issuer, introspect, revocations } = tokens;
+  const endSessions = (user: string): Promise<string> => revocations.revoke({ kind: "user", user });
+  const users = createUsers({ identities, passwords, clock, endSessions });
   const authenticate = createAuthenticator({
     password: createPasswordVerifier({ identities, passwords, sessions }),
     bearerToken: tokens.bearerToken,
     client: tokens.client,
+    apiKey: createApiKeyVerifier({ identities, apiKeys }),
   });
 
   const policy = createPolicyClient(config, metrics);
+  const decide = createPolicyDecisions(policy, config.policyTimeoutMs);
+  const guard = createGuard({ authenticate, decide, retryAfterMs: config.policyTimeoutMs });
   const authorize = createAuthorizer({
     authenticate,
-    decide: createPolicyDecisions(policy, config.policyTimeoutMs),
+    decide,
     sendRoles: config.authorizeSendRoles,
     contextMfa: config.authorizeContextMfa,
   });
@@ -99,8 +115,12 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
         ...(issuer === undefined ? {} : { refresh: createRefreshHandler(issuer) }),
         introspect: createIntrospectHandler(introspect, tokens.issuerName),
         listSessions: createListSessionsHandler(authenticate, sessions),
-        revoke: createRevokeHandler({ revocations, introspect, guard: refuseAll }),
+        revoke: createRevokeHandler({ revocations, introspect, guard }),
       }),
+      serve(
+        IdentityService,
+        guarded(guard, { ...createUserHandlers(users, sessions), ...createApiKeyHandlers(apiKeys, users, clock) }),
+      ),
     ],
     routes: tokens.routes(authenticate),
     readiness,
@@ -109,27 +129,32 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     limits: hostLimits(config),
   });
 
+  const stopping = new AbortController();
+  let bootstrapped: Promise<void> | undefined;
+  const announce = overrides.announce ?? ((text) => void process.stdout.write(text));
+
   return {
     async start() {
       if (config.profile === "demo") {
         await stores.ready(AbortSignal.timeout(5_000));
         await seedDemo(identities, passwords, clock());
+      } else {
+        const { ready } = stores;
+        const { signal } = stopping;
+        bootstrapped = bootstrapWhenReady({ identities, apiKeys, clock, announce, ready, logger, signal });
       }
       await tokens.start();
       return await host.start();
     },
     async stop() {
+      stopping.abort();
       await host.drain();
       tokens.stop();
+      await bootstrapped;
       policy.close();
       await stores.close();
     },
   };
-}
-
-/** Nobody may make guarded calls yet. */
-async function refuseAll(context: CallContext): Promise<never> {
-  throw context.header("authorization") === undefined ? credentialMissing() : permissionDenied();
 }
 
 function argon2Parameters(config: AuthConfig) {

@@ -128,7 +128,6 @@ describe("auth-service", () => {
   });
 
   const notYet: Readonly<Record<string, Credential>> = {
-    "an API key": { case: "apiKey", value: "gh_1" },
     "an external token": { case: "externalToken", value: "x.y.z" },
     "the peer itself": { case: "peer", value: {} },
   };

@@ -33,6 +33,6 @@ export function introspectResponse(
     audiences: [...audiences],
     ...(sessionId === undefined ? {} : { sessionId }),
     issueTime: timestampFromMs(issueTime),
-    expireTime: timestampFromMs(expireTime),
+    ...(expireTime === undefined ? {} : { expireTime: timestampFromMs(expireTime) }),
   };
 }

@@ -54,13 +54,14 @@ export function authenticateResponse(
   authentication: Authentication,
   tokens?: MessageInitShape<typeof TokenSetSchema>,
 ): MessageInitShape<typeof AuthenticateResponseSchema> {
-  const { principal, session, sessionToken, expireTime } = authentication;
+  const { principal, session, sessionToken, expireTime, apiKey } = authentication;
   return {
     principal: toPrincipal(principal),
     ...(session === undefined ? {} : { session: toSession(session) }),
     ...(sessionToken === undefined ? {} : { sessionToken }),
     ...(tokens === undefined ? {} : { tokens }),
     ...(expireTime === undefined ? {} : { expireTime: timestampFromMs(expireTime) }),
+    apiKeyScopes: [...(apiKey?.scopes ?? [])],
   };
 }
 

@@ -5,18 +5,21 @@ import type { ReadinessCheck } from "../shared/lifecycle/readiness.ts";
 import { createRedisConnector } from "../shared/store/redis.ts";
 import { tellRedisState } from "../shared/store/redis-readiness.ts";
 import { openSqlite } from "../shared/store/sqlite.ts";
+import { createRedisApiKeyStore } from "./adapters/redis-api-keys.ts";
 import { createRedisClientStore } from "./adapters/redis-clients.ts";
 import { createRedisIdentityStore } from "./adapters/redis-identities.ts";
 import { createRedisRefreshFamilyStore } from "./adapters/redis-refresh-families.ts";
 import { createRedisRevocationStore } from "./adapters/redis-revocations.ts";
 import { createRedisSessionStore } from "./adapters/redis-sessions.ts";
 import { createRedisSigningKeyStore } from "./adapters/redis-signing-keys.ts";
+import { createSqliteApiKeyStore } from "./adapters/sqlite-api-keys.ts";
 import { createSqliteClientStore } from "./adapters/sqlite-clients.ts";
 import { createSqliteIdentityStore } from "./adapters/sqlite-identities.ts";
 import { createSqliteRefreshFamilyStore } from "./adapters/sqlite-refresh-families.ts";
 import { createSqliteRevocationStore } from "./adapters/sqlite-revocations.ts";
 import { createSqliteSessionStore } from "./adapters/sqlite-sessions.ts";
 import { createSqliteSigningKeyStore } from "./adapters/sqlite-signing-keys.ts";
+import type { ApiKeyStore } from "./domain/api-keys.ts";
 import type { ClientStore } from "./domain/clients.ts";
 import type { Clock } from "./domain/clock.ts";
 import type { IdentityStore } from "./domain/identities.ts";
@@ -33,6 +36,7 @@ export interface Stores {
   readonly refreshFamilies: RefreshFamilyStore;
   readonly revocations: RevocationStore;
   readonly clients: ClientStore;
+  readonly apiKeys: ApiKeyStore;
   /** Waits until the store can be used. Rejects with `signal`'s reason when it aborts first. */
   ready(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -70,6 +74,7 @@ function openEmbedded({ dataDir, check, clock = Date.now }: StoresOptions): Stor
     refreshFamilies: createSqliteRefreshFamilyStore(database),
     revocations: createSqliteRevocationStore(database, clock),
     clients: createSqliteClientStore(database, clock),
+    apiKeys: createSqliteApiKeyStore(database),
     ready: async () => {},
     close: async () => database.close(),
   };
@@ -88,6 +93,7 @@ function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
     refreshFamilies: createRedisRefreshFamilyStore(redis),
     revocations: createRedisRevocationStore(redis),
     clients: createRedisClientStore(redis),
+    apiKeys: createRedisApiKeyStore(redis),
     async ready(signal) {
       if (redis.status !== "ready") await once(redis, "ready", { signal });
     },

@@ -6,6 +6,7 @@ import type { Route } from "../shared/rpc/edge/routes.ts";
 import { ServiceError } from "../shared/service-error.ts";
 import type { AuthConfig } from "./config.ts";
 import { demoEncryptionKey } from "./demo-encryption-key.ts";
+import type { ApiKeys } from "./domain/api-keys.ts";
 import type { Clock } from "./domain/clock.ts";
 import type { Authenticator } from "./domain/credentials/authenticator.ts";
 import { createAccessTokenVerifier, createBearerTokenVerifier } from "./domain/credentials/bearer-token.ts";
@@ -40,6 +41,7 @@ export interface TokensOptions {
   readonly config: AuthConfig;
   readonly stores: Stores;
   readonly sessions: Sessions;
+  readonly apiKeys: ApiKeys;
   /** Verifies session tokens. */
   readonly sessionToken: Verifier<"bearerToken">;
   readonly clock: Clock;
@@ -73,7 +75,7 @@ export interface Tokens {
 
 /** @throws ConfigError when there is an issuer but no encryption key. */
 export function createTokens(options: TokensOptions): Tokens {
-  const { config, stores, sessions, sessionToken, clock, logger, metrics } = options;
+  const { config, stores, sessions, apiKeys, sessionToken, clock, logger, metrics } = options;
   const issuing = createIssuing(config, stores, clock, metrics);
   const tokenMetrics = createTokenMetrics(metrics.registry);
   const announce: Announce = (revocation) => {
@@ -86,6 +88,7 @@ export function createTokens(options: TokensOptions): Tokens {
     store: stores.revocations,
     sessions,
     families,
+    apiKeys,
     announce,
     clock,
     retentionMs,
@@ -95,7 +98,7 @@ export function createTokens(options: TokensOptions): Tokens {
     issuing === undefined
       ? () => undefined
       : createLiveTokens({ tokens: issuing.accessTokens, sessions, revocations, principals });
-  const introspect = createIntrospection({ liveTokens, families, sessions, principals, revocations });
+  const introspect = createIntrospection({ liveTokens, families, sessions, principals, revocations, apiKeys });
   const accessToken = createAccessTokenVerifier(liveTokens, config.tokenAudience);
   const issuer =
     issuing &&

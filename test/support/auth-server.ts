@@ -78,13 +78,13 @@ export async function signIn(
   client: Client<typeof AuthService>,
   scopes: readonly string[] = [],
   username = "alice",
+  password: string = username === "alice" ? "wonderland" : "builder",
 ): Promise<{
   readonly sessionToken: string;
   readonly sessionId: string;
   readonly accessToken: string;
   readonly refreshToken: string;
 }> {
-  const password = username === "alice" ? "wonderland" : "builder";
   const { session, sessionToken, tokens } = await client.authenticate({
     credential: { case: "password", value: { username, password } },
     issueTokens: true,

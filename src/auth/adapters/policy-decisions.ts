@@ -40,6 +40,7 @@ export function createPolicyDecisions(client: Pick<DecisionClient, "evaluate">, 
   };
 }
 
-function entitiesOf({ principal, parents }: DecisionRequest) {
-  return parents === undefined ? {} : { entities: [{ uid: principal, parents: [...parents] }] };
+function entitiesOf({ principal, parents, attributes }: DecisionRequest) {
+  if (parents === undefined && attributes === undefined) return {};
+  return { entities: [{ uid: principal, parents: [...(parents ?? [])], attrs: (attributes ?? {}) as JsonObject }] };
 }

@@ -1,4 +1,5 @@
 import { type Awaitable, chain, chainAll } from "../../shared/awaitable.ts";
+import type { ApiKeys } from "./api-keys.ts";
 import type { Clock } from "./clock.ts";
 import { partitionOfId } from "./session-keys.ts";
 import type { Sessions } from "./sessions.ts";
@@ -11,6 +12,8 @@ export type Revocation =
   | { readonly kind: "token"; readonly tokenId: string; readonly expireTime: number }
   /** A session, and all tokens that came of it. */
   | { readonly kind: "session"; readonly sessionId: string }
+  /** An API key. */
+  | { readonly kind: "apiKey"; readonly keyId: string }
   /** All sessions and tokens of a user, up to now. */
   | { readonly kind: "user"; readonly user: string }
   /** All tokens that were issued to an OAuth client, up to now. */
@@ -41,6 +44,7 @@ export interface RevocationsOptions {
   readonly store: RevocationStore;
   readonly sessions: Sessions;
   readonly families: RefreshFamilyStore;
+  readonly apiKeys: ApiKeys;
   readonly announce: Announce;
   readonly clock: Clock;
   /** How long a revoked subject is remembered, in milliseconds: longer than any token lives. */
@@ -61,7 +65,7 @@ export interface Revocations {
 }
 
 export function createRevocations(options: RevocationsOptions): Revocations {
-  const { store, sessions, families, announce, clock, retentionMs } = options;
+  const { store, sessions, families, apiKeys, announce, clock, retentionMs } = options;
 
   // The session goes first: without it, no refresh token of it is good for anything.
   async function endSession(sessionId: string): Promise<void> {
@@ -82,6 +86,9 @@ export function createRevocations(options: RevocationsOptions): Revocations {
         return;
       case "session":
         await endSession(revocation.sessionId);
+        return;
+      case "apiKey":
+        await apiKeys.revoke(revocation.keyId);
         return;
       case "user": {
         await store.revokeSubject("user", revocation.user, now, now + retentionMs);

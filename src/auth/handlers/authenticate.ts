@@ -38,6 +38,10 @@ async function issueTokens(
   scopes: readonly string[],
 ): Promise<MessageInitShape<typeof AuthenticateResponseSchema>> {
   const authentication = await authenticating;
+  // It would outlive the limits of the key.
+  if (authentication.apiKey !== undefined) {
+    throw invalidArgument([{ field: "issue_tokens", description: "does not go with an API key" }]);
+  }
   // It would live for ever by being exchanged for itself: that is what refresh tokens are for.
   if (authentication.accessToken !== undefined) {
     throw invalidArgument([{ field: "issue_tokens", description: "does not go with an access token: use Refresh" }]);

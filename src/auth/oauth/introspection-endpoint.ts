@@ -23,7 +23,7 @@ function members(description: TokenDescription): object {
     ...(scopes.length === 0 ? {} : { scope: scopes.join(" ") }),
     ...(audience === undefined ? {} : { aud: audiences.length === 1 ? audience : audiences }),
     iat: Math.floor(issueTime / 1_000),
-    exp: Math.floor(expireTime / 1_000),
+    ...(expireTime === undefined ? {} : { exp: Math.floor(expireTime / 1_000) }),
   };
 }
 

@@ -73,7 +73,8 @@ export function createGrants({ tokens, issuer, introspect, authenticate }: Grant
   /** A token of ours that was meant for us or for the client. */
   async function ownSubject({ subjectToken, client }: ExchangeRequest): Promise<Subject> {
     const description = await introspect(subjectToken);
-    if (description === undefined || description.use === "refresh_token") throw notAuthenticated();
+    if (description === undefined || description.use === "refresh_token" || description.use === "api_key")
+      throw notAuthenticated();
     const { use, principal, audiences, sessionId, expireTime } = description;
     const meant = use === "session" || audiences.includes(tokens.audience) || audiences.includes(client.id);
     if (!meant) throw notAuthenticated();
@@ -82,7 +83,7 @@ export function createGrants({ tokens, issuer, introspect, authenticate }: Grant
       scopes: use === "session" ? await issuer.allowedScopes(principal) : description.scopes,
       amr: description.amr,
       ...(sessionId === undefined ? {} : { sessionId }),
-      ...(use === "session" ? {} : { notAfter: expireTime }),
+      ...(use === "session" || expireTime === undefined ? {} : { notAfter: expireTime }),
     };
   }
 

@@ -173,5 +173,7 @@ function concerns(revocation: Revocation, token: AccessToken): boolean {
       return token.principalType !== "Client" && token.subject === revocation.user;
     case "client":
       return token.clientId === revocation.client;
+    case "apiKey":
+      return false;
   }
 }

@@ -1,6 +1,8 @@
 import { type Awaitable, chain, chainAll } from "../../../shared/awaitable.ts";
+import { apiKeyIdOf } from "../api-key-text.ts";
+import type { ApiKeys } from "../api-keys.ts";
 import type { Principal } from "../principal.ts";
-import type { PrincipalLookup } from "../principals.ts";
+import { isSessionOf, type PrincipalLookup } from "../principals.ts";
 import type { Revocations } from "../revocations.ts";
 import type { Session, Sessions } from "../sessions.ts";
 import { looksLikeJwt } from "./access-tokens.ts";
@@ -10,9 +12,9 @@ import { parseRefreshToken, type RefreshToken } from "./refresh-token.ts";
 
 /** What a token of ours says (RFC 7662 section 2.2). Times are milliseconds since the epoch. */
 export interface TokenDescription {
-  readonly use: "session" | "access_token" | "refresh_token";
+  readonly use: "session" | "access_token" | "refresh_token" | "api_key";
   readonly principal: Principal;
-  /** `jti` of an access token. */
+  /** `jti` of an access token, id of an API key. */
   readonly tokenId?: string;
   readonly sessionId?: string;
   readonly clientId?: string;
@@ -21,10 +23,11 @@ export interface TokenDescription {
   /** Methods of authentication (RFC 8176). */
   readonly amr: readonly string[];
   readonly issueTime: number;
-  readonly expireTime: number;
+  /** Undefined when it does not expire. */
+  readonly expireTime?: number;
 }
 
-/** Describes a token that is good now, without using it; undefined when it is not, or when it is none of ours. */
+/** Describes a token that is good now; undefined when it is not, or when it is none of ours. */
 export type Introspect = (text: string) => Awaitable<TokenDescription | undefined>;
 
 export interface IntrospectionOptions {
@@ -33,10 +36,11 @@ export interface IntrospectionOptions {
   readonly sessions: Sessions;
   readonly principals: PrincipalLookup;
   readonly revocations: Revocations;
+  readonly apiKeys: ApiKeys;
 }
 
 export function createIntrospection(options: IntrospectionOptions): Introspect {
-  const { liveTokens, families, sessions, principals, revocations } = options;
+  const { liveTokens, families, sessions, principals, revocations, apiKeys } = options;
 
   function describeAccessToken(text: string): Awaitable<TokenDescription | undefined> {
     return chain(liveTokens(text, false), (live) => {
@@ -86,6 +90,19 @@ export function createIntrospection(options: IntrospectionOptions): Introspect {
     });
   }
 
+  function describeApiKey(text: string): Awaitable<TokenDescription | undefined> {
+    return chain(apiKeys.use(text), (key) => {
+      if (key === undefined) return undefined;
+      const { id: tokenId, user, scopes, createTime: issueTime, expireTime } = key;
+      return chain(principals("User", user), (known) => {
+        if (known === undefined) return undefined;
+        const { principal } = known;
+        const described = { use: "api_key", principal, tokenId, scopes, audiences: [], amr: [], issueTime } as const;
+        return expireTime === undefined ? described : { ...described, expireTime };
+      });
+    });
+  }
+
   function withUser(
     session: Awaitable<Session | undefined>,
     describe: (session: Session, principal: Principal) => TokenDescription,
@@ -93,11 +110,14 @@ export function createIntrospection(options: IntrospectionOptions): Introspect {
     return chain(session, (found) =>
       found === undefined
         ? undefined
-        : chain(principals("User", found.user), (principal) => principal && describe(found, principal)),
+        : chain(principals("User", found.user), (user) =>
+            user !== undefined && isSessionOf(found, user) ? describe(found, user.principal) : undefined,
+          ),
     );
   }
 
   return (text) => {
+    if (apiKeyIdOf(text) !== undefined) return describeApiKey(text);
     if (looksLikeJwt(text)) return describeAccessToken(text);
     const refreshToken = parseRefreshToken(text);
     return refreshToken === undefined ? describeSession(text) : describeRefreshToken(refreshToken);

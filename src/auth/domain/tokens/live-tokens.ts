@@ -1,6 +1,6 @@
 import { type Awaitable, chain, chainAll } from "../../../shared/awaitable.ts";
 import type { Principal } from "../principal.ts";
-import type { PrincipalLookup } from "../principals.ts";
+import { isSessionOf, type KnownPrincipal, type PrincipalLookup } from "../principals.ts";
 import type { Revocations } from "../revocations.ts";
 import type { Session, Sessions } from "../sessions.ts";
 import type { AccessToken, AccessTokens } from "./access-tokens.ts";
@@ -33,7 +33,7 @@ export function createLiveTokens({ tokens, sessions, revocations, principals }: 
     return use ? sessions.useById(sessionId) : sessions.findById(sessionId);
   }
 
-  function clientOf({ principalType, clientId }: AccessToken): Awaitable<Principal | undefined> {
+  function clientOf({ principalType, clientId }: AccessToken): Awaitable<KnownPrincipal | undefined> {
     return clientId === undefined || principalType === "Client" ? undefined : principals("Client", clientId);
   }
 
@@ -49,10 +49,11 @@ export function createLiveTokens({ tokens, sessions, revocations, principals }: 
           principals(principalType, subject),
           clientOf(token),
         ] as const,
-        ([revoked, session, principal, client]) => {
-          if (revoked || principal === undefined || (needsClient && client === undefined)) return undefined;
+        ([revoked, session, known, client]) => {
+          if (revoked || known === undefined || (needsClient && client === undefined)) return undefined;
+          const { principal } = known;
           if (sessionId === undefined) return { token, principal };
-          return session?.user === subject ? { token, principal, session } : undefined;
+          return session !== undefined && isSessionOf(session, known) ? { token, principal, session } : undefined;
         },
       );
     });

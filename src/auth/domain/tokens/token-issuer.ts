@@ -3,7 +3,7 @@ import type { ClientStore } from "../clients.ts";
 import type { Clock, RandomBytes } from "../clock.ts";
 import type { Authentication } from "../credentials/credential.ts";
 import type { Principal } from "../principal.ts";
-import type { PrincipalLookup } from "../principals.ts";
+import { isSessionOf, type PrincipalLookup } from "../principals.ts";
 import type { Revocations } from "../revocations.ts";
 import type { Session, Sessions } from "../sessions.ts";
 import type { AccessTokenGrant, AccessTokens, IssuedAccessToken } from "./access-tokens.ts";
@@ -171,7 +171,7 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
       }
       const session = await sessions.useById(presented.sessionId);
       const user = session && (await principals("User", session.user));
-      if (session === undefined || user === undefined) throw notAuthenticated();
+      if (session === undefined || user === undefined || !isSessionOf(session, user)) throw notAuthenticated();
       const scopes = grantedScopes(wanted, family.scopes);
       if (scopes === undefined) throw scopeNotAllowed();
       const refreshToken = await spend(presented, client);
