@@ -51,7 +51,7 @@ for (const [name, start] of Object.entries(tested)) {
 
     function tokensOf(keys: KeyRing, ttlMs = 15 * minute): AccessTokens {
       const issuer = "https://auth.test";
-      const options = { issuer, audience: "gatehouse", ttlMs, skewMs: 0, random: randomBytes, cacheSize: 0 };
+      const options = { issuer, audience: "gatehouse", ttlMs, skewMs: 0, random: randomBytes, cacheSize: 100 };
       return createAccessTokens({ keys, clock, ...options });
     }
 
@@ -156,6 +156,23 @@ for (const [name, start] of Object.entries(tested)) {
       const at = await rings[1].rotate({ immediately: true });
       assert.notEqual(at, kids[0]);
       assert.equal((await rings[1].signer()).kid, at);
+    });
+
+    it("are dropped with every token they signed when one has leaked, however many drop them at once", async () => {
+      const [ring, other] = [ringOf(0), ringOf(1)];
+      const [tokens, others] = [tokensOf(ring), tokensOf(other)];
+      await ring.rotate();
+      const old = await issue(tokens);
+      for (const each of [tokens, others]) assert.equal((await each.verify(old))?.subject, "alice", "and remembered");
+      const kids = await Promise.all([ring, other, ring].map((each) => each.rotate({ dropOthers: true })));
+      const published = await publishedBy(ring);
+      assert.equal(published.length, 1);
+      assert.ok(kids.includes(published[0] ?? ""));
+      await other.tend();
+      for (const each of [tokens, others]) {
+        assert.equal(await each.verify(old), undefined);
+        assert.equal((await each.verify(await issue(tokens)))?.subject, "alice");
+      }
     });
 
     it("change their algorithm by a rotation", async () => {

@@ -80,6 +80,12 @@ export interface AccessTokens {
   forget(revocation: Revocation): void;
 }
 
+/** A token and the key that signed it. */
+interface Verified {
+  readonly token: AccessToken;
+  readonly kid: string;
+}
+
 /** Most bytes of a token, those of `bearer_token` in the contract. */
 const maxBytes = 16_384;
 const shape = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
@@ -91,9 +97,9 @@ export function looksLikeJwt(text: string): boolean {
 
 export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
   const { keys, issuer, audience, ttlMs, skewMs, clock, random, cacheSize, observer } = options;
-  const verified = cacheSize === 0 ? undefined : new LRUCache<string, AccessToken>({ max: cacheSize });
+  const cache = cacheSize === 0 ? undefined : new LRUCache<string, Verified>({ max: cacheSize });
 
-  async function check(text: string): Promise<AccessToken | undefined> {
+  async function check(text: string): Promise<Verified | undefined> {
     const header = parseHeader(text.slice(0, text.indexOf(".")));
     const key = header && (await keys.find(header.kid));
     // The key says which algorithm it is for, never the token.
@@ -108,7 +114,7 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
         currentDate: new Date(clock()),
       });
       const token = parseClaims(payload);
-      return token !== undefined && token.issueTime <= clock() + skewMs ? token : undefined;
+      return token !== undefined && token.issueTime <= clock() + skewMs ? { token, kid: key.kid } : undefined;
     } catch (error) {
       if (error instanceof errors.JOSEError) return undefined;
       throw error;
@@ -144,21 +150,20 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
     verify(text) {
       if (text.length > maxBytes || !shape.test(text)) return undefined;
       const name = hash("sha256", text, "base64url");
-      const known = verified?.get(name);
-      if (known !== undefined) {
+      const known = cache?.get(name);
+      if (known !== undefined && keys.has(known.kid) && clock() < known.token.expireTime + skewMs) {
         observer?.hit();
-        if (clock() < known.expireTime + skewMs) return known;
-        verified?.delete(name);
-        return undefined;
+        return known.token;
       }
       observer?.miss();
-      return chain(check(text), (token) => {
-        if (token !== undefined) verified?.set(name, token);
-        return token;
+      return chain(check(text), (verified) => {
+        if (verified === undefined) cache?.delete(name);
+        else cache?.set(name, verified);
+        return verified?.token;
       });
     },
     forget(revocation) {
-      for (const [name, token] of verified?.entries() ?? []) if (concerns(revocation, token)) verified?.delete(name);
+      for (const [name, { token }] of cache?.entries() ?? []) if (concerns(revocation, token)) cache?.delete(name);
     },
   };
 }

@@ -39,15 +39,27 @@ export interface KeyRing {
   signer(): Promise<KeyPair>;
   /** A key by its id, also one that another replica made a moment ago; undefined when there is no such key. */
   find(kid: string): KeyPair | undefined | Promise<KeyPair | undefined>;
+  /** Whether a key was there when the keys were last read. */
+  has(kid: string): boolean;
   /** Public keys: those that sign, will sign, and have signed tokens that may still be valid. */
   published(): Promise<readonly JWK[]>;
   /**
    * Makes a new key, which signs after the lead time, or at once; answers its id. Of replicas that rotate at the same time one
    * wins, and all answer its key; so they do while a key waits for its time.
    */
-  rotate(options?: { readonly immediately?: boolean }): Promise<string>;
+  rotate(options?: RotateOptions): Promise<string>;
   /** Reads the keys anew, makes the first, and rotates where that is due. To be called every minute or so. */
   tend(): Promise<void>;
+}
+
+export interface RotateOptions {
+  /** Whether the new key signs at once. Who caches the JWKS may not know it yet. */
+  readonly immediately?: boolean;
+  /**
+   * Whether all other keys go, and with them every token that they signed: for when one has leaked. Implies `immediately`.
+   * Other replicas follow with the next token they are shown that the new key signed, and when they tend their keys.
+   */
+  readonly dropOthers?: boolean;
 }
 
 interface Opened {
@@ -99,10 +111,10 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
   }
 
   /** Adds a key, unless another replica has changed the keys meanwhile; answers those that are then there. */
-  async function add(seen: Opened, lead: number): Promise<Opened> {
+  async function add(seen: Opened, lead: number, dropOthers = false): Promise<Opened> {
     const now = clock();
     const record = await generateKeyRecord(algorithm, box, now, now + lead);
-    await store.replace(seen.version, withNewKey(seen.records, record, retentionMs));
+    await store.replace(seen.version, dropOthers ? [record] : withNewKey(seen.records, record, retentionMs));
     return await reload();
   }
 
@@ -129,20 +141,23 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
       if (known !== undefined || !kidShape.test(kid)) return known;
       return reload().then(({ byKid }) => byKid.get(kid));
     },
+    has: (kid) => current?.byKid.has(kid) === true,
     async published() {
       return (await usable()).pairs.map(({ publicJwk }) => publicJwk);
     },
-    async rotate({ immediately = false } = {}) {
+    async rotate({ dropOthers = false, immediately = dropOthers } = {}) {
       const known = new Set((await reload()).byKid.keys());
       for (;;) {
         const seen = await reload();
         const now = clock();
         const made = seen.records.find(({ kid, activateTime }) => {
           const waits = activateTime > now;
-          return immediately ? !waits && !known.has(kid) : waits || !known.has(kid);
+          const isNew = !known.has(kid);
+          if (dropOthers) return isNew && seen.records.length === 1;
+          return immediately ? isNew && !waits : isNew || waits;
         });
         if (made !== undefined) return made.kid;
-        await add(seen, immediately || seen.records.length === 0 ? 0 : leadMs);
+        await add(seen, immediately || seen.records.length === 0 ? 0 : leadMs, dropOthers);
       }
     },
     async tend() {
