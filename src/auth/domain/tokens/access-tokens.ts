@@ -1,6 +1,5 @@
 import { hash } from "node:crypto";
 import { errors, jwtVerify, SignJWT } from "jose";
-import { LRUCache } from "lru-cache";
 import { type Awaitable, chain } from "../../../shared/awaitable.ts";
 import type { Clock, RandomBytes } from "../clock.ts";
 import type { Principal } from "../principal.ts";
@@ -8,6 +7,7 @@ import type { Revocation } from "../revocations.ts";
 import { parseClaims, parseHeader, tokenType } from "./access-token-form.ts";
 import type { KeyRing } from "./key-ring.ts";
 import { newTokenId } from "./token-id.ts";
+import { createVerifiedTokens, type VerifiedToken } from "./verified-tokens.ts";
 
 /** What an access token says. Times are milliseconds since the epoch. */
 export interface AccessToken {
@@ -80,12 +80,6 @@ export interface AccessTokens {
   forget(revocation: Revocation): void;
 }
 
-/** A token and the key that signed it. */
-interface Verified {
-  readonly token: AccessToken;
-  readonly kid: string;
-}
-
 /** Most bytes of a token, those of `bearer_token` in the contract. */
 const maxBytes = 16_384;
 const shape = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
@@ -97,9 +91,9 @@ export function looksLikeJwt(text: string): boolean {
 
 export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
   const { keys, issuer, audience, ttlMs, skewMs, clock, random, cacheSize, observer } = options;
-  const cache = cacheSize === 0 ? undefined : new LRUCache<string, Verified>({ max: cacheSize });
+  const cache = createVerifiedTokens(cacheSize);
 
-  async function check(text: string): Promise<Verified | undefined> {
+  async function check(text: string): Promise<VerifiedToken | undefined> {
     const header = parseHeader(text.slice(0, text.indexOf(".")));
     const key = header && (await keys.find(header.kid));
     // The key says which algorithm it is for, never the token.
@@ -150,35 +144,18 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
     verify(text) {
       if (text.length > maxBytes || !shape.test(text)) return undefined;
       const name = hash("sha256", text, "base64url");
-      const known = cache?.get(name);
+      const known = cache.get(name);
       if (known !== undefined && keys.has(known.kid) && clock() < known.token.expireTime + skewMs) {
         observer?.hit();
         return known.token;
       }
       observer?.miss();
       return chain(check(text), (verified) => {
-        if (verified === undefined) cache?.delete(name);
-        else cache?.set(name, verified);
+        if (verified === undefined) cache.delete(name);
+        else cache.set(name, verified);
         return verified?.token;
       });
     },
-    forget(revocation) {
-      for (const [name, { token }] of cache?.entries() ?? []) if (concerns(revocation, token)) cache?.delete(name);
-    },
+    forget: (revocation) => cache.forget(revocation),
   };
-}
-
-function concerns(revocation: Revocation, token: AccessToken): boolean {
-  switch (revocation.kind) {
-    case "token":
-      return token.id === revocation.tokenId;
-    case "session":
-      return token.sessionId === revocation.sessionId;
-    case "user":
-      return token.principalType !== "Client" && token.subject === revocation.user;
-    case "client":
-      return token.clientId === revocation.client;
-    case "apiKey":
-      return false;
-  }
 }
