@@ -267,3 +267,44 @@ describe("forged access tokens", () => {
     now = before;
   });
 });
+
+for (const [algorithm, others] of [
+  ["RS256", ["PS256", "RS384", "RS512"]],
+  ["EdDSA", ["Ed25519"]],
+] as const) {
+  it(`a key of ${algorithm} verifies nothing else: no HMAC with its public half, and no other algorithm`, async () => {
+    const server = await startAuthServer({ env: { TOKEN_SIGNING_ALGORITHM: algorithm } });
+    try {
+      const { accessToken } = await signIn(server.client);
+      const [key] = await server.keys();
+      assert.ok(key);
+      const payload = accessToken.split(".")[1] ?? "";
+      const isGood = (value: string): Promise<boolean> =>
+        server.client.authenticate({ credential: { case: "bearerToken", value } }).then(
+          () => true,
+          (error: unknown) => {
+            assert.equal(ConnectError.from(error).code, Code.Unauthenticated);
+            return false;
+          },
+        );
+      assert.equal(await isGood(accessToken), true);
+      const pem = await exportSPKI(key.publicKey);
+      const jwk = JSON.stringify(await exportJWK(key.publicKey));
+      for (const secret of [pem, pem.trim(), jwk]) {
+        const signed: string = `${json({ alg: "HS256", typ: "at+jwt", kid: key.kid })}.${payload}`;
+        assert.equal(
+          await isGood(`${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`),
+          false,
+        );
+      }
+      for (const alg of others) {
+        const token = await new CompactSign(Buffer.from(payload, "base64url"))
+          .setProtectedHeader({ alg, typ: "at+jwt", kid: key.kid })
+          .sign(await server.privateKey(alg));
+        assert.equal(await isGood(token), false, alg);
+      }
+    } finally {
+      await server.close();
+    }
+  });
+}

@@ -4,12 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
+import { type CryptoKey, importJWK } from "jose";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { createAuthApp } from "../../src/auth/app.ts";
 import { authFields } from "../../src/auth/config.ts";
 import type { Clock } from "../../src/auth/domain/clock.ts";
 import { createSecretBox } from "../../src/auth/domain/secret-box.ts";
-import { type KeyPair, openKeyRecord } from "../../src/auth/domain/tokens/key-pair.ts";
+import { type KeyPair, openKeyRecord, openPrivateJwk } from "../../src/auth/domain/tokens/key-pair.ts";
 import { openStores, type Stores } from "../../src/auth/stores.ts";
 import { readConfig } from "../../src/shared/config/config.ts";
 import { createLogger } from "../../src/shared/logger/logger.ts";
@@ -24,6 +25,8 @@ export interface AuthServer {
   readonly stores: Stores;
   /** Its signing keys, private parts included. */
   keys(): Promise<readonly KeyPair[]>;
+  /** Its first private key, for the use with another algorithm than its own. */
+  privateKey(algorithm: string): Promise<CryptoKey>;
   close(): Promise<void>;
 }
 
@@ -64,6 +67,12 @@ export async function startAuthServer({ env = {}, clock = Date.now }: AuthServer
       const { keys } = await stores.signingKeys.load();
       const box = createSecretBox([encryptionKey], randomBytes);
       return await Promise.all(keys.map((record) => openKeyRecord(record, box)));
+    },
+    async privateKey(algorithm) {
+      const [record] = (await stores.signingKeys.load()).keys;
+      if (record === undefined) throw new Error("There is no signing key.");
+      const jwk = openPrivateJwk(record, createSecretBox([encryptionKey], randomBytes));
+      return (await importJWK(jwk, algorithm)) as CryptoKey;
     },
     async close() {
       await app.stop();

@@ -30,7 +30,7 @@ export async function generateKeyRecord(
 /** @throws SecretBoxError when the record was not sealed by a configured key just so. */
 export async function openKeyRecord(record: SigningKeyRecord, box: SecretBox): Promise<KeyPair> {
   const { kid, algorithm, activateTime } = record;
-  const jwk = JSON.parse(box.open(record.sealed, placeOf(record)).toString("utf8")) as JWK;
+  const jwk = openPrivateJwk(record, box);
   const publicJwk = publicPart(jwk);
   return {
     kid,
@@ -40,6 +40,11 @@ export async function openKeyRecord(record: SigningKeyRecord, box: SecretBox): P
     publicKey: (await importJWK(publicJwk, algorithm)) as CryptoKey,
     publicJwk: { ...publicJwk, kid, alg: algorithm, use: "sig" },
   };
+}
+
+/** @throws SecretBoxError */
+export function openPrivateJwk(record: SigningKeyRecord, box: SecretBox): JWK {
+  return JSON.parse(box.open(record.sealed, placeOf(record)).toString("utf8")) as JWK;
 }
 
 /** Binds the private key to all that is said of it. */
