@@ -31,6 +31,7 @@ async function main(): Promise<void> {
     LOG_FORMAT: "pretty",
     POLICY_DIR: "policies/documents",
     POLICY_ADDRESS: `127.0.0.1:${ports.policyGrpcPort}`,
+    AUTH_ADDRESS: `127.0.0.1:${ports.authGrpcPort}`,
     ...process.env,
   };
   const services: ChildService[] = [];
