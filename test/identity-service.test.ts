@@ -36,17 +36,32 @@ const complete: Readonly<Record<string, object>> = {
   revokeApiKey: { id: "AAAAAAAAAAAAAAAA" },
 };
 
-const backends: Readonly<Record<string, () => Promise<{ env: Record<string, string>; stop(): Promise<void> }>>> = {
-  SQLite: async () => ({ env: {}, stop: async () => undefined }),
+interface Backend {
+  readonly env: Readonly<Record<string, string>>;
+  /** Ends the store without warning, and starts it again on what it had written. */
+  crash(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const backends: Readonly<Record<string, () => Promise<Backend>>> = {
+  // It lives and dies with auth-service.
+  SQLite: async () => ({ env: {}, crash: async () => undefined, stop: async () => undefined }),
   Redis: async () => {
     const server = await startRedisServer();
-    return { env: { REDIS_URL: server.url }, stop: () => server.stop() };
+    return {
+      env: { REDIS_URL: server.url },
+      async crash() {
+        await server.kill();
+        await server.start();
+      },
+      stop: () => server.stop(),
+    };
   },
 };
 
 for (const [name, startBackend] of Object.entries(backends)) {
   describe(`IdentityService on ${name}`, () => {
-    let backend: Awaited<ReturnType<typeof startBackend>>;
+    let backend: Backend;
     let deployment: Deployment;
     let auth: Client<typeof AuthService>;
     let adminToken: string;
@@ -355,6 +370,7 @@ for (const [name, startBackend] of Object.entries(backends)) {
       await admin.createUser({ name: "ivan", password: "correct horse" });
       await admin.revokeApiKey({ id: revoked!.id });
       await deployment.auth.stop("SIGKILL");
+      await backend.crash();
       await deployment.restart("auth");
       auth = createClient(AuthService, transport());
       admin = as(`Bearer ${adminToken}`);
