@@ -12,6 +12,7 @@ import type { ServiceApp } from "../shared/lifecycle/run-service.ts";
 import { createMetrics } from "../shared/metrics/metrics.ts";
 import { serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
+import { adminActions } from "./adapters/admin-actions.ts";
 import { createKeyAuthenticator, createRemoteAuthenticator, firstOf } from "./adapters/admin-authenticators.ts";
 import { createBusAnnouncer } from "./adapters/bus-announcer.ts";
 import { createCompileSource } from "./compile-source.ts";
@@ -57,7 +58,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
   const control = createCedarControl();
 
   const policies = new ActivePolicies();
-  const builtIn = loadAdminPolicies(control);
+  const builtIn = loadAdminPolicies(control, adminActions);
   const turns = createTurns();
   const announcer = createBusAnnouncer(stores.bus, (error) =>
     logger.warn({ err: error }, "a change was not announced"),
