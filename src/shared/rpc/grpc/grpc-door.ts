@@ -1,3 +1,4 @@
+import type { ServerOptions } from "node:http2";
 import { createServer, type Server as NetServer } from "node:net";
 import {
   logVerbosity,
@@ -13,7 +14,9 @@ import type { Metrics } from "../../metrics/metrics.ts";
 import type { CallEnvironment } from "../call.ts";
 import { trackConnections } from "../connections.ts";
 import type { Door } from "../door.ts";
+import type { HostLimits } from "../limits.ts";
 import type { ServedMethod } from "../method.ts";
+import { Gate } from "./gate.ts";
 import { GrpcCall } from "./grpc-call.ts";
 
 /** Serves methods to native gRPC clients by grpc-js, in cleartext HTTP/2. */
@@ -26,6 +29,7 @@ export function createGrpcDoor(
   const { limits } = environment;
   // It would print headers it cannot read to standard error, secrets among them.
   setLogVerbosity(logVerbosity.NONE);
+  let gate: Gate;
   const server = new Server({
     "grpc.max_receive_message_length": limits.maxMessageBytes,
     "grpc.max_send_message_length": limits.maxMessageBytes,
@@ -35,11 +39,12 @@ export function createGrpcDoor(
     "grpc.max_connection_age_ms": limits.maxConnectionAgeMs,
     "grpc.max_connection_age_grace_ms": limits.maxConnectionAgeGraceMs,
     "grpc.enable_channelz": 0,
-    interceptors: [answering(methods, environment)],
+    interceptors: [answering(methods, environment, () => gate.arrivedAt)],
   });
-  announceHeaderLimit(server, limits.maxHeaderBytes);
+  configureHttp2(server, limits);
   server.addService(serviceDefinition(methods), Object.fromEntries(methods.map(({ path }) => [path, unreachable])));
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  gate = new Gate(server, methods, environment);
   const listener: NetServer = createServer({ noDelay: true }, (socket) => injector.injectConnection(socket));
   const connections = trackConnections(listener, limits.maxConnections, metrics);
 
@@ -57,10 +62,14 @@ export function createGrpcDoor(
 }
 
 /** Hands every call to a GrpcCall of its method. */
-function answering(methods: readonly ServedMethod[], environment: CallEnvironment): ServerInterceptor {
+function answering(
+  methods: readonly ServedMethod[],
+  environment: CallEnvironment,
+  arrivedAt: () => number,
+): ServerInterceptor {
   const byPath = new Map(methods.map((method) => [method.path, method]));
   return (definition, transport) => {
-    const call = new GrpcCall(byPath.get(definition.path)!, environment, transport);
+    const call = new GrpcCall(byPath.get(definition.path)!, environment, arrivedAt(), transport);
     // grpc-js needs nothing of it but `start`.
     return call as unknown as ServerInterceptingCall;
   };
@@ -89,10 +98,15 @@ function unreachable(): void {
   throw new Error("calls are answered by the interceptor");
 }
 
-/** Tells peers the limit that GrpcCall holds them to. grpc-js has no option for the setting; it makes its server of these. */
-function announceHeaderLimit(server: Server, bytes: number): void {
-  const { commonServerOptions } = server as unknown as {
-    commonServerOptions: { settings: { maxHeaderListSize?: number } };
-  };
-  commonServerOptions.settings.maxHeaderListSize = bytes;
+/**
+ * Sets what grpc-js has no option for; it makes its http2 server of these.
+ *
+ * Peers are told the header limit that GrpcCall holds them to. And they may reset more streams than nghttp2 allows them by
+ * default (33 a second, then it ends the connection): clients reset a stream at its deadline, and under overload many do.
+ */
+function configureHttp2(server: Server, { maxHeaderBytes, maxStreamResetsPerSecond }: HostLimits): void {
+  const { commonServerOptions } = server as unknown as { commonServerOptions: ServerOptions };
+  commonServerOptions.settings = { ...commonServerOptions.settings, maxHeaderListSize: maxHeaderBytes };
+  commonServerOptions.streamResetRate = maxStreamResetsPerSecond;
+  commonServerOptions.streamResetBurst = maxStreamResetsPerSecond;
 }
