@@ -99,7 +99,7 @@ export const hostFields: ConfigFields<HostSettings> = {
     env: "OVERLOAD_INTERVAL",
     doc: "How long the service may be behind before calls are refused. Until then a burst may wait for as long.",
     schema: duration(1, 60_000),
-    fallback: "100ms",
+    fallback: "250ms",
   },
 };
 

@@ -45,21 +45,26 @@ export class Admission {
   private readonly lag: LoopLag;
   private readonly turn = (): void => this.takeTurn(performance.now());
   private scheduled = false;
-  /** When no call waited for longer than the target, last. */
+  /** When the host was last seen to keep up: neither did a call wait for longer than the target, nor was the loop late. */
   private keptUpAt = performance.now();
   private longestDelayMs = 0;
 
   constructor(limits: OverloadLimits) {
     this.limits = limits;
     // Also while all places are taken, what waits must not wait for too long.
-    this.lag = new LoopLag((now) => this.takeTurn(now));
+    this.lag = new LoopLag(limits.targetDelayMs, (now) => this.takeTurn(now));
   }
 
   get queued(): number {
     return this.queue.length;
   }
 
-  /** The longest delay since this was last asked, of calls in the queue and of the event loop together, in milliseconds. */
+  /** How late the event loop is, in milliseconds. */
+  get loopLagMs(): number {
+    return this.lag.ms;
+  }
+
+  /** The longest time that a call waited since this was last asked, in milliseconds. */
   takeLongestDelayMs(): number {
     const { longestDelayMs } = this;
     this.longestDelayMs = 0;
@@ -77,10 +82,10 @@ export class Admission {
     this.schedule();
   }
 
-  /** Whether a call that cannot wait in the queue is to be refused. */
+  /** Whether to refuse a call that begins at once or not at all, as streams and those on the edge do: while the host is behind. */
   refuses(now: number): boolean {
     if (this.inFlight >= this.limits.maxInFlight) this.shed.queue_full += 1;
-    else if (this.isTooLong(this.waitedMs(now) + this.lag.ms, now)) this.shed.queue_delay += 1;
+    else if (this.isBehind(now)) this.shed.queue_delay += 1;
     else return false;
     return true;
   }
@@ -109,13 +114,14 @@ export class Admission {
   private takeTurn(now: number): void {
     this.scheduled = false;
     const waitedMs = this.waitedMs(now);
-    this.longestDelayMs = Math.max(this.longestDelayMs, waitedMs, this.lag.ms);
-    if (waitedMs <= this.limits.targetDelayMs) this.keptUpAt = now;
-    else this.refuseLate(now);
-    const newestFirst = waitedMs > this.limits.targetDelayMs;
+    const { targetDelayMs } = this.limits;
+    const late = waitedMs > targetDelayMs;
+    if (waitedMs > this.longestDelayMs) this.longestDelayMs = waitedMs;
+    if (late) this.refuseLate(now);
+    else if (!this.lag.isLasting) this.keptUpAt = now;
     let room = Math.min(callsPerTurn, this.limits.maxInFlight - this.inFlight);
     while (room > 0) {
-      const arrival = newestFirst ? this.queue.takeNewest() : this.queue.takeOldest();
+      const arrival = late ? this.queue.takeNewest() : this.queue.takeOldest();
       if (arrival === undefined) return;
       if (arrival.isLate(now)) {
         this.expired += 1;
@@ -150,6 +156,10 @@ export class Admission {
 
   private isTooLong(waitedMs: number, now: number): boolean {
     const { targetDelayMs, overloadIntervalMs } = this.limits;
-    return waitedMs > overloadIntervalMs || (waitedMs > targetDelayMs && now - this.keptUpAt > overloadIntervalMs);
+    return waitedMs > (this.isBehind(now) ? targetDelayMs : overloadIntervalMs);
+  }
+
+  private isBehind(now: number): boolean {
+    return now - this.keptUpAt > this.limits.overloadIntervalMs;
   }
 }

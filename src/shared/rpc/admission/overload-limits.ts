@@ -14,5 +14,5 @@ export const defaultOverloadLimits: OverloadLimits = {
   maxInFlight: 1_000,
   maxQueued: 2_000,
   targetDelayMs: 25,
-  overloadIntervalMs: 100,
+  overloadIntervalMs: 250,
 };

@@ -41,11 +41,19 @@ export function observeAdmission(registry: Registry, admission: Admission): void
   });
   const delay = new Gauge({
     name: "service_queue_delay_seconds",
-    help: "Longest time that a call waited for its turn since the last scrape, the lag of the event loop included.",
+    help: "Longest time that a call waited for its turn since the last scrape.",
     registers,
     collect() {
       this.set(admission.takeLongestDelayMs() / 1_000);
     },
   });
-  void [shed, expired, queued, inFlight, delay];
+  const lag = new Gauge({
+    name: "service_loop_lag_seconds",
+    help: "How late the event loop is.",
+    registers,
+    collect() {
+      this.set(admission.loopLagMs / 1_000);
+    },
+  });
+  void [shed, expired, queued, inFlight, delay, lag];
 }

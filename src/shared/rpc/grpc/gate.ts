@@ -42,8 +42,14 @@ export class Gate {
     http2.on("stream", (stream, headers) => {
       const now = performance.now();
       const method = byPath.get(headers[":path"] ?? "");
-      if (method === undefined || method.essential) this.serve(stream, headers, now);
-      else admission.queueUp(new GatedCall(this, method, stream, headers, now));
+      if (method === undefined || method.essential) {
+        this.serve(stream, headers, now);
+        return;
+      }
+      const call = new GatedCall(this, method, stream, headers, now);
+      if (method.descriptor.methodKind === "unary") admission.queueUp(call);
+      else if (admission.refuses(now)) call.refuse();
+      else call.begin(now);
     });
   }
 

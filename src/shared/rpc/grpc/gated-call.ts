@@ -49,7 +49,10 @@ export class GatedCall implements Arrival {
       if (Number.isFinite(remainingMs))
         this.headers[timeoutHeader] = `${Math.min(99_999_999, Math.floor(remainingMs))}m`;
     }
+    const { readableEnded } = this.stream;
     this.gate.serve(this.stream, this.headers, this.arrivedAt);
+    // Of a request without a body, the end came while nobody listened.
+    if (readableEnded) this.stream.emit("end");
   }
 
   refuse(): void {
