@@ -21,7 +21,7 @@ async function run(job: LoadJob): Promise<LoadResult> {
     headers: [["grpc-timeout", `${deadlineMs}m`]] as const,
     message: Buffer.from(job.message, "base64"),
   };
-  const clients = Array.from({ length: job.connections }, () => new OpenLoopClient(options, outcomes));
+  const clients = Array.from({ length: job.clients }, () => new OpenLoopClient(options, outcomes));
   // For the connections to be made and the server's settings to arrive.
   await sleep(200);
 
@@ -32,7 +32,7 @@ async function run(job: LoadJob): Promise<LoadResult> {
       const now = performance.now();
       for (; next < total && startMs + (next * 1_000) / rate <= now; next += 1) {
         outcomes.due[next] = startMs + (next * 1_000) / rate;
-        clients[next % clients.length]!.add(next, now);
+        clients[next % clients.length]!.add(next);
       }
       for (const client of clients) client.turn(now);
       if (next < total || now < outcomes.due[total - 1]! + deadlineMs + 10) setImmediate(turn);

@@ -14,8 +14,8 @@ const cancelCode = 8;
 export interface CallListener {
   /** The call has an answer with a message, which a refusal never has. */
   answered(callId: number): void;
-  /** The call was refused; `trailers` is its HPACK block. */
-  refused(callId: number, trailers: Buffer): void;
+  /** The call was refused. */
+  refused(callId: number): void;
 }
 
 export interface GrpcConnectionOptions {
@@ -151,10 +151,10 @@ export class GrpcConnection {
         }
         break;
       case frame.headers:
-        if ((flags & flag.endStream) !== 0) this.end(stream, payload);
+        if ((flags & flag.endStream) !== 0) this.end(stream);
         break;
       case frame.rstStream:
-        this.end(stream, Buffer.alloc(0));
+        this.end(stream);
         break;
       case frame.settings:
         if ((flags & flag.ack) === 0) this.applySettings(payload);
@@ -171,12 +171,12 @@ export class GrpcConnection {
     }
   }
 
-  private end(stream: number, trailers: Buffer): void {
+  private end(stream: number): void {
     const callId = this.calls.get(stream);
     if (callId === undefined) return;
     this.calls.delete(stream);
     if (this.withMessage.delete(stream)) this.listener.answered(callId);
-    else this.listener.refused(callId, trailers);
+    else this.listener.refused(callId);
   }
 
   private applySettings(payload: Buffer): void {

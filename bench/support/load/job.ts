@@ -5,16 +5,17 @@ export interface LoadJob {
   readonly path: string;
   /** The encoded request in Base64. */
   readonly message: string;
-  /** Calls a second, evenly spread over time and over the connections. */
+  /** Calls a second, evenly spread over time and over the clients. */
   readonly rate: number;
   readonly seconds: number;
   /** Load before what is counted. */
   readonly warmUpSeconds: number;
-  readonly connections: number;
+  /** Each with a connection of its own. */
+  readonly clients: number;
   /** When a caller gives up, from when the call was due. */
   readonly deadlineMs: number;
-  /** Whether a refused client makes no calls until RetryInfo's delay has passed. Those it would have made count as `heldBack`. */
-  readonly heedRetryInfo: boolean;
+  /** Whether each client finds out how many calls in flight the server can bear, and holds back the rest. */
+  readonly adaptive: boolean;
 }
 
 /** Latency in milliseconds by quantile. */
@@ -34,7 +35,7 @@ export interface LoadResult {
   readonly answered: number;
   /** Refused by the server. */
   readonly refused: number;
-  /** Not made, as the client had been told to wait. */
+  /** Not made: held back by a client that limits itself. */
   readonly heldBack: number;
   /** Neither answered nor refused by their deadline. */
   readonly expired: number;

@@ -1,3 +1,4 @@
+import { AdaptiveLimit } from "../../../src/shared/resilience/adaptive-limit.ts";
 import { GrpcConnection, type GrpcConnectionOptions } from "./grpc-connection.ts";
 import type { Outcomes } from "./outcomes.ts";
 
@@ -27,10 +28,10 @@ class Fifo {
 
 export interface OpenLoopClientOptions extends GrpcConnectionOptions {
   readonly deadlineMs: number;
-  readonly heedRetryInfo: boolean;
+  readonly adaptive: boolean;
 }
 
-/** One client with one connection: sends what is due, gives up at the deadline, and may heed RetryInfo. */
+/** One client with one connection: sends what is due, gives up at the deadline, and may hold back what is too much for the server. */
 export class OpenLoopClient {
   private connection: GrpcConnection;
   private readonly connect: () => GrpcConnection;
@@ -39,27 +40,30 @@ export class OpenLoopClient {
   private readonly waiting = new Fifo();
   private inFlight = new Fifo();
   private readonly streams: Uint32Array;
-  private quietUntil = 0;
+  private readonly limit: AdaptiveLimit | undefined;
 
   constructor(options: OpenLoopClientOptions, outcomes: Outcomes) {
     this.outcomes = outcomes;
     this.deadlineMs = options.deadlineMs;
+    this.limit = options.adaptive ? new AdaptiveLimit({ max: 1_000 }) : undefined;
     this.streams = new Uint32Array(outcomes.due.length);
     this.connect = () =>
       new GrpcConnection(options, {
-        answered: (call) => outcomes.recordAnswer(call, performance.now()),
-        refused: (call, trailers) => {
+        answered: (call) => {
+          this.limit?.leaveAccepted();
+          outcomes.recordAnswer(call, performance.now());
+        },
+        refused: (call) => {
+          this.limit?.leaveRefused(outcomes.due[call]!, performance.now());
           outcomes.recordRefusal(call);
-          if (options.heedRetryInfo)
-            this.quietUntil = Math.max(this.quietUntil, performance.now() + retryDelayMs(trailers));
         },
       });
     this.connection = this.connect();
   }
 
   /** A call is due. */
-  add(call: number, now: number): void {
-    if (now < this.quietUntil) this.outcomes.recordHeldBack(call);
+  add(call: number): void {
+    if (this.limit?.enter() === false) this.outcomes.recordHeldBack(call);
     else this.waiting.push(call);
   }
 
@@ -69,12 +73,12 @@ export class OpenLoopClient {
     const { connection, outcomes, waiting, inFlight } = this;
     const latest = now - this.deadlineMs;
     for (let call = inFlight.first; call !== undefined && outcomes.due[call]! < latest; call = inFlight.first) {
-      if (connection.cancel(this.streams[call]!)) outcomes.recordExpiry(call);
+      if (connection.cancel(this.streams[call]!)) this.expire(call);
       inFlight.shift();
     }
     for (let call = waiting.first; call !== undefined; call = waiting.first) {
       if (outcomes.due[call]! < latest) {
-        outcomes.recordExpiry(call);
+        this.expire(call);
       } else {
         if (!connection.open) break;
         this.streams[call] = connection.send(call);
@@ -86,8 +90,13 @@ export class OpenLoopClient {
     connection.flush();
   }
 
+  private expire(call: number): void {
+    this.limit?.leaveRefused(this.outcomes.due[call]!, performance.now());
+    this.outcomes.recordExpiry(call);
+  }
+
   private reconnect(): void {
-    for (const call of this.connection.unsettled) this.outcomes.recordExpiry(call);
+    for (const call of this.connection.unsettled) this.expire(call);
     this.inFlight = new Fifo();
     this.connection = this.connect();
   }
@@ -95,9 +104,4 @@ export class OpenLoopClient {
   close(): void {
     this.connection.close();
   }
-}
-
-/** The delay of RetryInfo in trailers. */
-function retryDelayMs(_trailers: Buffer): number {
-  return 100;
 }

@@ -1,9 +1,12 @@
 import { Deque } from "./deque.ts";
 import { LoopLag } from "./loop-lag.ts";
 import type { OverloadLimits } from "./overload-limits.ts";
+import { RecentMax } from "./recent-max.ts";
 
 /** Calls begun in one turn of the event loop: some milliseconds' work, after which those that came meanwhile are taken in. */
 const callsPerTurn = 64;
+/** Half of the time that the longest wait is told for, in milliseconds: at least the interval of scrapes. */
+const recentMs = 30_000;
 
 /** A call that has arrived and waits for its turn. */
 export interface Arrival {
@@ -47,7 +50,7 @@ export class Admission {
   private scheduled = false;
   /** When the host was last seen to keep up: neither did a call wait for longer than the target, nor was the loop late. */
   private keptUpAt = performance.now();
-  private longestDelayMs = 0;
+  private readonly longest = new RecentMax(recentMs);
 
   constructor(limits: OverloadLimits) {
     this.limits = limits;
@@ -64,11 +67,9 @@ export class Admission {
     return this.lag.ms;
   }
 
-  /** The longest time that a call waited since this was last asked, in milliseconds. */
-  takeLongestDelayMs(): number {
-    const { longestDelayMs } = this;
-    this.longestDelayMs = 0;
-    return longestDelayMs;
+  /** The longest time that a call waited lately, in milliseconds. */
+  get longestWaitMs(): number {
+    return this.longest.value;
   }
 
   /** Takes in a call: it begins in this turn of the event loop or a later one, or is refused. */
@@ -116,7 +117,7 @@ export class Admission {
     const waitedMs = this.waitedMs(now);
     const { targetDelayMs } = this.limits;
     const late = waitedMs > targetDelayMs;
-    if (waitedMs > this.longestDelayMs) this.longestDelayMs = waitedMs;
+    this.longest.record(waitedMs, now);
     if (late) this.refuseLate(now);
     else if (!this.lag.isLasting) this.keptUpAt = now;
     let room = Math.min(callsPerTurn, this.limits.maxInFlight - this.inFlight);

@@ -41,10 +41,10 @@ export function observeAdmission(registry: Registry, admission: Admission): void
   });
   const delay = new Gauge({
     name: "service_queue_delay_seconds",
-    help: "Longest time that a call waited for its turn since the last scrape.",
+    help: "Longest time that a call waited for its turn in the last half to one minute.",
     registers,
     collect() {
-      this.set(admission.takeLongestDelayMs() / 1_000);
+      this.set(admission.longestWaitMs / 1_000);
     },
   });
   const lag = new Gauge({
