@@ -79,6 +79,8 @@ export class Admission {
       arrival.refuse();
       return;
     }
+    // An empty queue is one that is kept up with, also when the loop has been too busy for the probe to see it.
+    if (this.queue.length === 0 && !this.lag.isLasting) this.keptUpAt = arrival.arrivedAt;
     this.queue.push(arrival);
     this.schedule();
   }

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { EvaluateRequestSchema, PolicyService } from "../../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import { EvaluateStreamRequestSchema } from "../../../../gen/gatehouse/policy/v1/stream_pb.ts";
 import { ErrorInfoSchema, RetryInfoSchema } from "../../../../gen/google/rpc/error_details_pb.ts";
 import { Health, HealthCheckResponse_ServingStatus } from "../../../../gen/grpc/health/v1/health_pb.ts";
 import { statusCodes } from "../../service-error.ts";
@@ -32,6 +33,10 @@ async function takePlace(client: Client<typeof PolicyService>): Promise<() => vo
   client.evaluate(evaluateRequest({ id: "hang" }), { signal: controller.signal }).catch(() => undefined);
   await until(async () => host.seen.length > seenBefore);
   return () => controller.abort();
+}
+
+function columns(): MessageShape<typeof EvaluateStreamRequestSchema> {
+  return create(EvaluateStreamRequestSchema, { frame: { case: "columns", value: { frameId: 1, resources: [0] } } });
 }
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
@@ -70,7 +75,7 @@ describe("a host with more work than it can do", () => {
     assert.equal(await shed("queue_delay"), refused.length);
     assert.equal(host.seen.length, outcomes.length - refused.length);
     assert.equal(await metric('service_calls_in_flight{service="test"}'), 0);
-    assert.ok((await metric('service_queue_delay_seconds{service="test"}')) > 0.05);
+    assert.ok((await metric('service_queue_delay_seconds{service="test"}')) > 0.01);
     assert.match(
       await host.metrics.render(),
       new RegExp(
@@ -160,9 +165,18 @@ describe("a host all of whose places are taken", () => {
 
   it("refuses new streams, and those that are open go on", async () => {
     const client = await start({ maxInFlight: 1 });
+    const later = Promise.withResolvers<void>();
+    async function* requests(): AsyncGenerator<MessageShape<typeof EvaluateStreamRequestSchema>> {
+      yield columns();
+      await later.promise;
+      yield columns();
+    }
+    const open = client.evaluateStream(requests())[Symbol.asyncIterator]();
+    assert.equal((await open.next()).value?.frame.case, "columns");
     await takePlace(client);
-    const stream = client.evaluateStream((async function* () {})());
-    await assert.rejects(stream[Symbol.asyncIterator]().next(), assertOverloaded);
+    await assert.rejects(client.evaluateStream(requests())[Symbol.asyncIterator]().next(), assertOverloaded);
+    later.resolve();
+    assert.equal((await open.next()).value?.frame.case, "columns");
   });
 
   for (const [door, transport] of Object.entries(doors)) {
