@@ -36,7 +36,7 @@ export async function runLatencyBench({ seconds, progress }: BenchOptions): Prom
           // Long enough for the first round's to be compiled.
           warmUpSeconds: round === 1 ? 2 : 0.5,
           clients: 4,
-          deadlineMs: 1_000,
+          deadlineMs: 10_000,
           adaptive: false,
         });
         if (result.answered < result.offered) {
