@@ -2,8 +2,9 @@ import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import type { Logger } from "pino";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
-import { PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
-import { createServiceClient, type ServiceClient } from "../shared/client/service-client.ts";
+import { IdentityService } from "../../gen/gatehouse/auth/v1/identity_service_pb.ts";
+import type { DecisionClient } from "../shared/client/decisions/decision.ts";
+import { createDecisionClient } from "../shared/client/decisions/decision-client.ts";
 import { assertLoopback } from "../shared/config/demo-profile.ts";
 import { hostLimits } from "../shared/config/host-settings.ts";
 import { createReadiness } from "../shared/lifecycle/readiness.ts";
@@ -13,25 +14,34 @@ import { serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
 import { nodeArgon2 } from "./adapters/node-argon2.ts";
 import { createPolicyDecisions } from "./adapters/policy-decisions.ts";
+import { bootstrapWhenReady } from "./bootstrap.ts";
 import type { AuthConfig } from "./config.ts";
 import { seedDemo } from "./demo.ts";
+import { createApiKeys } from "./domain/api-keys.ts";
 import { createAuthorizer } from "./domain/authorizer.ts";
 import type { Clock } from "./domain/clock.ts";
+import { createApiKeyVerifier } from "./domain/credentials/api-key.ts";
 import { createAuthenticator } from "./domain/credentials/authenticator.ts";
 import { createPasswordVerifier } from "./domain/credentials/password.ts";
 import { createSessionTokenVerifier } from "./domain/credentials/session-token.ts";
 import { createPasswords } from "./domain/passwords.ts";
 import { createSessions } from "./domain/sessions.ts";
+import { createUsers } from "./domain/users.ts";
 import { createWorkQueue } from "./domain/work-queue.ts";
 import { policyUnavailableReason } from "./errors.ts";
+import { createGuard, guarded } from "./guard.ts";
 import { createAuthenticateHandler } from "./handlers/authenticate.ts";
 import { createAuthorizeHandler } from "./handlers/authorize.ts";
+import { createApiKeyHandlers } from "./handlers/manage-api-keys.ts";
+import { createUserHandlers } from "./handlers/manage-users.ts";
 import { observeSignIns } from "./sign-in-metrics.ts";
 import { openStores } from "./stores.ts";
 
 /** Parts that can be replaced. */
 export interface AuthAppOverrides {
   readonly clock?: Clock;
+  /** Shows a text to whoever starts the service. Default: writes it to standard output. */
+  readonly announce?: (text: string) => void;
 }
 
 /**
@@ -67,15 +77,20 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     limit: config.sessionLimit,
   });
   const { identities } = stores;
+  const apiKeys = createApiKeys({ store: stores.apiKeys, clock, random: randomBytes });
+  const users = createUsers({ identities, passwords, clock, endSessions: (user) => sessions.endAll(user) });
   const authenticate = createAuthenticator({
     password: createPasswordVerifier({ identities, passwords, sessions }),
     bearerToken: createSessionTokenVerifier({ identities, sessions }),
+    apiKey: createApiKeyVerifier({ identities, apiKeys }),
   });
 
   const policy = createPolicyClient(config, metrics);
+  const decide = createPolicyDecisions(policy, config.policyTimeoutMs);
+  const guard = createGuard({ authenticate, decide, retryAfterMs: config.policyTimeoutMs });
   const authorize = createAuthorizer({
     authenticate,
-    decide: createPolicyDecisions(policy, config.policyTimeoutMs),
+    decide,
     sendRoles: config.authorizeSendRoles,
     contextMfa: config.authorizeContextMfa,
   });
@@ -88,6 +103,10 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
         authenticate: createAuthenticateHandler(authenticate),
         authorize: createAuthorizeHandler(authorize),
       }),
+      serve(
+        IdentityService,
+        guarded(guard, { ...createUserHandlers(users, sessions), ...createApiKeyHandlers(apiKeys, users, clock) }),
+      ),
     ],
     readiness,
     logger,
@@ -95,16 +114,26 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     limits: hostLimits(config),
   });
 
+  const stopping = new AbortController();
+  let bootstrapped: Promise<void> | undefined;
+  const announce = overrides.announce ?? ((text) => void process.stdout.write(text));
+
   return {
     async start() {
       if (config.profile === "demo") {
         await stores.ready(AbortSignal.timeout(5_000));
         await seedDemo(identities, passwords, clock());
+      } else {
+        const { ready } = stores;
+        const { signal } = stopping;
+        bootstrapped = bootstrapWhenReady({ identities, apiKeys, clock, announce, ready, logger, signal });
       }
       return await host.start();
     },
     async stop() {
+      stopping.abort();
       await host.drain();
+      await bootstrapped;
       policy.close();
       await stores.close();
     },
@@ -116,8 +145,8 @@ function argon2Parameters(config: AuthConfig) {
   return { memoryKib, passes, parallelism };
 }
 
-function createPolicyClient(config: AuthConfig, metrics: Metrics): ServiceClient<typeof PolicyService> {
-  return createServiceClient(PolicyService, {
+function createPolicyClient(config: AuthConfig, metrics: Metrics): DecisionClient {
+  return createDecisionClient({
     address: config.policyAddress,
     target: "policy-service",
     unavailableReason: policyUnavailableReason,

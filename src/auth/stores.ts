@@ -1,15 +1,17 @@
 import { once } from "node:events";
 import { join } from "node:path";
-import type { Cluster, Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { ReadinessCheck } from "../shared/lifecycle/readiness.ts";
 import { createRedisConnector } from "../shared/store/redis.ts";
-import { withoutCommand } from "../shared/store/redis-errors.ts";
+import { tellRedisState } from "../shared/store/redis-readiness.ts";
 import { openSqlite } from "../shared/store/sqlite.ts";
+import { createRedisApiKeyStore } from "./adapters/redis-api-keys.ts";
 import { createRedisIdentityStore } from "./adapters/redis-identities.ts";
 import { createRedisSessionStore } from "./adapters/redis-sessions.ts";
+import { createSqliteApiKeyStore } from "./adapters/sqlite-api-keys.ts";
 import { createSqliteIdentityStore } from "./adapters/sqlite-identities.ts";
 import { createSqliteSessionStore } from "./adapters/sqlite-sessions.ts";
+import type { ApiKeyStore } from "./domain/api-keys.ts";
 import type { IdentityStore } from "./domain/identities.ts";
 import type { SessionStore } from "./domain/sessions.ts";
 
@@ -17,6 +19,7 @@ import type { SessionStore } from "./domain/sessions.ts";
 export interface Stores {
   readonly identities: IdentityStore;
   readonly sessions: SessionStore;
+  readonly apiKeys: ApiKeyStore;
   /** Waits until the store can be used. Rejects with `signal`'s reason when it aborts first. */
   ready(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -47,17 +50,19 @@ function openEmbedded({ dataDir, check }: StoresOptions): Stores {
   const database = openSqlite(join(dataDir, "auth.db"));
   const sessions = createSqliteSessionStore(database);
   const identities = createSqliteIdentityStore(database);
+  const apiKeys = createSqliteApiKeyStore(database);
   check.set(true);
-  return { identities, sessions, ready: async () => {}, close: async () => database.close() };
+  return { identities, sessions, apiKeys, ready: async () => {}, close: async () => database.close() };
 }
 
 function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
   const redis = createRedisConnector({ url: redisUrl })("commands");
   check.set(false, "connecting to Redis");
-  report(redis, logger, check);
+  tellRedisState(redis, logger, (ok, detail) => check.set(ok, detail));
   return {
     identities: createRedisIdentityStore(redis),
     sessions: createRedisSessionStore(redis),
+    apiKeys: createRedisApiKeyStore(redis),
     async ready(signal) {
       if (redis.status !== "ready") await once(redis, "ready", { signal });
     },
@@ -65,20 +70,4 @@ function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
       redis.disconnect();
     },
   };
-}
-
-/** Tells the log and the readiness check of every change in the connection, not of every attempt to connect. */
-function report(redis: Redis | Cluster, logger: Logger, check: ReadinessCheck): void {
-  let lastMessage: string | undefined;
-  redis.on("ready", () => {
-    lastMessage = undefined;
-    logger.info("connected to Redis");
-    check.set(true);
-  });
-  redis.on("close", () => check.set(false, "Redis cannot be reached"));
-  redis.on("error", (error: unknown) => {
-    const err = withoutCommand(error);
-    if (err.message !== lastMessage) logger.warn({ err }, "Redis cannot be reached");
-    lastMessage = err.message;
-  });
 }

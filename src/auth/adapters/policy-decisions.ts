@@ -1,7 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { Decision } from "../../../gen/gatehouse/policy/v1/decision_pb.ts";
-import type { PolicyService } from "../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
-import type { ServiceClient } from "../../shared/client/service-client.ts";
+import type { DecisionClient } from "../../shared/client/decisions/decision.ts";
 import { ServiceError, type StatusCode } from "../../shared/service-error.ts";
 import type { DecisionPoint, DecisionRequest } from "../domain/authorizer.ts";
 import { policyUnavailable } from "../errors.ts";
@@ -19,11 +18,8 @@ const passedOn: ReadonlySet<StatusCode> = new Set([
  * Asks policy-service for decisions. Only DECISION_ALLOW allows: an answer without a decision denies, and a failure is
  * an error.
  */
-export function createPolicyDecisions(
-  client: Pick<ServiceClient<typeof PolicyService>, "evaluate">,
-  retryAfterMs: number,
-): DecisionPoint {
-  return async (request, { deadline, signal, traceparent, requestId }) => {
+export function createPolicyDecisions(client: Pick<DecisionClient, "evaluate">, retryAfterMs: number): DecisionPoint {
+  return async (request, { deadline, signal }) => {
     const answer = await client
       .evaluate(
         {
@@ -33,7 +29,7 @@ export function createPolicyDecisions(
           context: request.context as JsonObject,
           ...entitiesOf(request),
         },
-        { deadline, signal, traceparent, requestId },
+        { deadline, signal },
       )
       .catch((error: unknown) => {
         if (error instanceof ServiceError && passedOn.has(error.code)) throw error;
@@ -44,6 +40,7 @@ export function createPolicyDecisions(
   };
 }
 
-function entitiesOf({ principal, parents }: DecisionRequest) {
-  return parents === undefined ? {} : { entities: [{ uid: principal, parents: [...parents] }] };
+function entitiesOf({ principal, parents, attributes }: DecisionRequest) {
+  if (parents === undefined && attributes === undefined) return {};
+  return { entities: [{ uid: principal, parents: [...(parents ?? [])], attrs: (attributes ?? {}) as JsonObject }] };
 }
