@@ -32,7 +32,7 @@ async function run(job: LoadJob): Promise<LoadResult> {
       const now = performance.now();
       for (; next < total && startMs + (next * 1_000) / rate <= now; next += 1) {
         outcomes.due[next] = startMs + (next * 1_000) / rate;
-        clients[next % clients.length]!.add(next);
+        clients[next % clients.length]!.add(next, now);
       }
       for (const client of clients) client.turn(now);
       if (next < total || now < outcomes.due[total - 1]! + deadlineMs + 10) setImmediate(turn);

@@ -45,16 +45,17 @@ export class OpenLoopClient {
   constructor(options: OpenLoopClientOptions, outcomes: Outcomes) {
     this.outcomes = outcomes;
     this.deadlineMs = options.deadlineMs;
-    this.limit = options.adaptive ? new AdaptiveLimit({ max: 1_000 }) : undefined;
+    this.limit = options.adaptive ? new AdaptiveLimit(1_000) : undefined;
     this.streams = new Uint32Array(outcomes.due.length);
     this.connect = () =>
       new GrpcConnection(options, {
         answered: (call) => {
-          this.limit?.leaveAccepted();
+          this.limit?.recordAccepted();
+          this.limit?.leave();
           outcomes.recordAnswer(call, performance.now());
         },
         refused: (call) => {
-          this.limit?.leaveRefused(outcomes.due[call]!, performance.now());
+          this.backOff(call);
           outcomes.recordRefusal(call);
         },
       });
@@ -62,8 +63,8 @@ export class OpenLoopClient {
   }
 
   /** A call is due. */
-  add(call: number): void {
-    if (this.limit?.enter() === false) this.outcomes.recordHeldBack(call);
+  add(call: number, now: number): void {
+    if (this.limit?.enter(now) === false) this.outcomes.recordHeldBack(call);
     else this.waiting.push(call);
   }
 
@@ -91,8 +92,13 @@ export class OpenLoopClient {
   }
 
   private expire(call: number): void {
-    this.limit?.leaveRefused(this.outcomes.due[call]!, performance.now());
+    this.backOff(call);
     this.outcomes.recordExpiry(call);
+  }
+
+  private backOff(call: number): void {
+    this.limit?.recordRefused(this.outcomes.due[call]!, performance.now());
+    this.limit?.leave();
   }
 
   private reconnect(): void {

@@ -5,23 +5,26 @@ export interface AdaptiveLimitOptions {
   readonly max: number;
 }
 
-/** Share of the limit that stays when the target refuses. */
+/** A target that has not refused for so long is taken to bear anything again, in milliseconds. */
+const memoryMs = 5_000;
+/** What is left of the calls in flight when the target refuses. */
 const backOff = 0.8;
 
 /**
  * Finds how many calls in flight a target can bear, as TCP finds its window (additive increase, multiplicative decrease; RFC 5681):
- * answers raise the limit, by one for each that many; a refusal lowers it by a fifth, but only once for all the calls
- * that were in flight together. What is above the limit is not sent, so that an overloaded target is spared even the refusing.
+ * a refusal lowers the limit to less than what was in flight, once for all calls that were; after that, answers raise it by one for
+ * each limit's worth of them. What is above the limit is not sent, so that an overloaded target is spared even the refusing.
  */
 export class AdaptiveLimit {
   private readonly max: number;
   private limit: number;
   private inFlight = 0;
-  private loweredAt = Number.NEGATIVE_INFINITY;
+  private loweredAt: number = Number.NEGATIVE_INFINITY;
 
-  constructor({ max, initial = 100 }: AdaptiveLimitOptions) {
+  /** @param max Most calls in flight, however well the target does; what it begins with. */
+  constructor(max: number) {
     this.max = max;
-    this.limit = Math.min(initial, max);
+    this.limit = max;
   }
 
   /** Calls that may be in flight now. */
@@ -29,29 +32,37 @@ export class AdaptiveLimit {
     return Math.floor(this.limit);
   }
 
-  /** Takes a place for a call; false when there is none. */
-  enter(): boolean {
-    if (this.inFlight >= this.current) return false;
+  /** Takes a place for a call; false when there is none. `now` is in milliseconds. */
+  enter(now: number): boolean {
+    if (this.inFlight >= this.current) {
+      if (now - this.loweredAt < memoryMs || this.inFlight >= this.max) return false;
+      this.limit = this.max;
+    }
     this.inFlight += 1;
     return true;
   }
 
-  /** The target took the call on, whatever it answered. */
-  leaveAccepted(): void {
-    // A limit that is not reached says nothing of the target.
-    if (this.inFlight * 2 >= this.limit) this.limit = Math.min(this.max, this.limit + 1 / this.limit);
+  /** Gives the place back, however the call ended. */
+  leave(): void {
     this.inFlight -= 1;
   }
 
+  /** The target took a call on, whatever it answered. To be told before the call leaves. */
+  recordAccepted(): void {
+    // A limit that is not reached says nothing of the target.
+    if (this.limit < this.max && this.inFlight * 2 >= this.limit) {
+      this.limit = Math.min(this.max, this.limit + 1 / this.limit);
+    }
+  }
+
   /**
-   * The target refused the call for overload, or did not answer in time.
+   * The target refused a call for overload, or did not answer in time. To be told before the call leaves.
    *
-   * @param startedAt When the call was sent, by the clock of `now`.
+   * @param sentAt When the call was sent, by the clock of `now`.
    */
-  leaveRefused(startedAt: number, now: number): void {
-    this.inFlight -= 1;
-    if (startedAt < this.loweredAt) return;
-    this.limit = Math.max(1, this.limit * backOff);
+  recordRefused(sentAt: number, now: number): void {
+    if (sentAt < this.loweredAt) return;
+    this.limit = Math.max(1, Math.min(this.limit, this.inFlight) * backOff);
     this.loweredAt = now;
   }
 }

@@ -14,7 +14,6 @@ import type { Metrics } from "../../metrics/metrics.ts";
 import type { CallEnvironment } from "../call.ts";
 import { trackConnections } from "../connections.ts";
 import type { Door } from "../door.ts";
-import type { HostLimits } from "../limits.ts";
 import type { ServedMethod } from "../method.ts";
 import { Gate } from "./gate.ts";
 import { GrpcCall } from "./grpc-call.ts";
@@ -41,7 +40,8 @@ export function createGrpcDoor(
     "grpc.enable_channelz": 0,
     interceptors: [answering(methods, environment, () => gate.arrivedAt)],
   });
-  configureHttp2(server, limits);
+  announceHeaderLimit(server, limits.maxHeaderBytes);
+  allowResets(server, limits.maxStreamResetsPerSecond);
   server.addService(serviceDefinition(methods), Object.fromEntries(methods.map(({ path }) => [path, unreachable])));
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   gate = new Gate(server, methods, environment);
@@ -98,15 +98,20 @@ function unreachable(): void {
   throw new Error("calls are answered by the interceptor");
 }
 
+/** Tells peers the limit that GrpcCall holds them to. grpc-js has no option for the setting; it makes its server of these. */
+function announceHeaderLimit(server: Server, bytes: number): void {
+  const { commonServerOptions } = server as unknown as {
+    commonServerOptions: { settings: { maxHeaderListSize?: number } };
+  };
+  commonServerOptions.settings.maxHeaderListSize = bytes;
+}
+
 /**
- * Sets what grpc-js has no option for; it makes its http2 server of these.
- *
- * Peers are told the header limit that GrpcCall holds them to. And they may reset more streams than nghttp2 allows them by
- * default (33 a second, then it ends the connection): clients reset a stream at its deadline, and under overload many do.
+ * Lets peers reset more streams than nghttp2 does, which ends a connection at more than 33 a second: clients reset a stream at
+ * its deadline, and under overload many do. grpc-js has no option for it either.
  */
-function configureHttp2(server: Server, { maxHeaderBytes, maxStreamResetsPerSecond }: HostLimits): void {
+function allowResets(server: Server, perSecond: number): void {
   const { commonServerOptions } = server as unknown as { commonServerOptions: ServerOptions };
-  commonServerOptions.settings = { ...commonServerOptions.settings, maxHeaderListSize: maxHeaderBytes };
-  commonServerOptions.streamResetRate = maxStreamResetsPerSecond;
-  commonServerOptions.streamResetBurst = maxStreamResetsPerSecond;
+  commonServerOptions.streamResetRate = perSecond;
+  commonServerOptions.streamResetBurst = perSecond;
 }
