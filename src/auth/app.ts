@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import type { Logger } from "pino";
+import { Authorization } from "../../gen/envoy/service/auth/v3/external_auth_pb.ts";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import { createServiceClient, type ServiceClient } from "../shared/client/service-client.ts";
@@ -12,10 +13,11 @@ import { createMetrics, type Metrics } from "../shared/metrics/metrics.ts";
 import { serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
 import { nodeArgon2 } from "./adapters/node-argon2.ts";
-import { createPolicyDecisions } from "./adapters/policy-decisions.ts";
+import { createPolicyDecisions, createPolicyStepUps } from "./adapters/policy-decisions.ts";
+import { createCheck } from "./check-app.ts";
 import type { AuthConfig } from "./config.ts";
 import { seedDemo } from "./demo.ts";
-import { createAuthorizer } from "./domain/authorizer.ts";
+import { createAccessDecider, createAuthorizer } from "./domain/authorizer.ts";
 import type { Clock } from "./domain/clock.ts";
 import { createAuthenticator } from "./domain/credentials/authenticator.ts";
 import { createPasswordVerifier } from "./domain/credentials/password.ts";
@@ -73,11 +75,19 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
   });
 
   const policy = createPolicyClient(config, metrics);
-  const authorize = createAuthorizer({
-    authenticate,
+  const deciding = {
     decide: createPolicyDecisions(policy, config.policyTimeoutMs),
+    findStepUps: createPolicyStepUps(policy),
     sendRoles: config.authorizeSendRoles,
     contextMfa: config.authorizeContextMfa,
+  };
+  const authorize = createAuthorizer({ authenticate, ...deciding });
+  const check = createCheck({
+    mappingPath: config.checkMapping,
+    authenticate,
+    decideAccess: createAccessDecider(deciding),
+    registry: metrics.registry,
+    logger,
   });
 
   const host = createHost({
@@ -88,6 +98,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
         authenticate: createAuthenticateHandler(authenticate),
         authorize: createAuthorizeHandler(authorize),
       }),
+      serve(Authorization, { check: check.handler }),
     ],
     readiness,
     logger,
@@ -105,6 +116,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     },
     async stop() {
       await host.drain();
+      check.close();
       policy.close();
       await stores.close();
     },

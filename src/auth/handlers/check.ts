@@ -1,0 +1,46 @@
+import type { Authorization } from "../../../gen/envoy/service/auth/v3/external_auth_pb.ts";
+import type { CallContext, UnaryHandler } from "../../shared/rpc/handler.ts";
+import { requestIdFrom } from "../../shared/rpc/steps/trace.ts";
+import type { Checker, Verdict } from "../check/checker.ts";
+import type { MappingSettings } from "../check/mapping.ts";
+import type { CheckedRequest } from "../check/request.ts";
+import { checkedRequest } from "../check-request.ts";
+import { checkResponse } from "../check-response.ts";
+import { callOf } from "../convert.ts";
+import type { DecisionCall } from "../domain/authorizer.ts";
+
+export interface CheckDependencies {
+  readonly check: Checker;
+  /** Settings of the mapping of now. */
+  readonly settings: () => MappingSettings | undefined;
+  /** Counts what became of requests. */
+  readonly observe: (outcome: Verdict["kind"]) => void;
+}
+
+/** `envoy.service.auth.v3.Authorization.Check`: whether a proxy may let a request through. */
+export function createCheckHandler({
+  check,
+  settings,
+  observe,
+}: CheckDependencies): UnaryHandler<typeof Authorization.method.check> {
+  return async (message, context) => {
+    const request = checkedRequest(message);
+    let verdict = await check(request, callFor(request, context));
+    let response: ReturnType<typeof checkResponse>;
+    try {
+      response = checkResponse(verdict, request, settings());
+    } catch (cause) {
+      verdict = { kind: "unavailable", cause };
+      response = checkResponse(verdict, request);
+    }
+    observe(verdict.kind);
+    if (verdict.kind === "unavailable") context.logger.warn({ err: verdict.cause }, "a request cannot be decided");
+    return response;
+  };
+}
+
+/** The call as the caller's, not the proxy's. */
+function callFor(request: CheckedRequest, context: CallContext): DecisionCall {
+  const requestId = requestIdFrom(request.header("x-request-id"));
+  return { ...callOf(context), peerAddress: request.sourceAddress, requestId };
+}
