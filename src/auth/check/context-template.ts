@@ -45,8 +45,9 @@ function convert(text: string, as: ContextType): ContextValue {
     case "boolean":
       return text === "true" || text === "false" ? { value: text === "true" } : "malformed";
     case "ip": {
-      const [address = "", prefix] = text.split("/", 2);
-      const isAddress = isIP(address) !== 0 && (prefix === undefined || /^\d{1,3}$/.test(prefix));
+      const [address = "", prefix = "0", ...more] = text.split("/");
+      const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+      const isAddress = more.length === 0 && /^\d{1,3}$/.test(prefix) && Number(prefix) <= bits;
       return isAddress ? extension("ip", text) : "malformed";
     }
     case "decimal":

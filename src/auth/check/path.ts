@@ -63,13 +63,14 @@ export function pathSegments(target: string, rules: PathRules): readonly string[
 
 function decodeSegment(text: string, rules: PathRules): string | undefined {
   const segment = text.includes("%") ? unescapeSegment(text, rules) : text;
-  if (segment === undefined || segment === "." || segment === "..") return undefined;
-  return rules.semicolons === "reject" && segment.includes(";") ? undefined : segment;
+  if (segment === undefined) return undefined;
+  const [name = "", ...parameters] = segment.split(";");
+  if (parameters.length > 0 && rules.semicolons === "reject") return undefined;
+  return name === "." || name === ".." ? undefined : segment;
 }
 
 function unescapeSegment(text: string, { encodedSlashes }: PathRules): string | undefined {
   if (badEscape.test(text)) return undefined;
-  // Odd pieces are the escaped slashes themselves, in one spelling.
   const pieces = text.split(escapedSlash);
   if (pieces.length > 1 && encodedSlashes === "reject") return undefined;
   const decoded: string[] = [];
@@ -81,11 +82,12 @@ function unescapeSegment(text: string, { encodedSlashes }: PathRules): string | 
       return undefined;
     }
     if (anyEscape.test(plainText) || control.test(plainText)) return undefined;
-    // `..%2f` climbs where a server decodes it.
-    if (pieces.length > 1 && (plainText === "." || plainText === "..")) return undefined;
+    // Climbs where a server decodes the slash beside it.
+    if (pieces.length > 1 && /^\.\.?(?:;|$)/.test(plainText)) return undefined;
     if (plainText.includes("\\") || plainText.includes("/")) return undefined;
     decoded.push(plainText);
   }
+  // In one spelling, so that they can be compared.
   const slashes = text.match(escapedSlash) ?? [];
   return decoded.map((piece, index) => piece + (slashes[index]?.toUpperCase() ?? "")).join("");
 }
