@@ -9,7 +9,8 @@ import { type RequestFields, requestOf } from "./check/testing/request.ts";
 import { checkResponse } from "./check-response.ts";
 
 function settings(strip: object = {}) {
-  return parseMapping(JSON.stringify({ version: 1, strip, rules: [] }), "mapping.json").settings;
+  const credentials = { sessionCookie: "session" };
+  return parseMapping(JSON.stringify({ version: 1, credentials, strip, rules: [] }), "mapping.json").settings;
 }
 
 function answer(verdict: Verdict, request: RequestFields = {}, strip: object = {}): CheckResponse {
@@ -24,7 +25,7 @@ function allowed(id = "alice", more: Partial<Extract<Verdict, { kind: "allowed" 
     rule: "docs",
     authentication: { principal, amr: [] },
     authorization: { principal, decision, stepUp: [] },
-    credentialHeader: "authorization",
+    found: { kind: "credential", credential: { kind: "bearerToken", token: "a" }, header: "authorization" },
     ...more,
   };
 }
@@ -75,9 +76,23 @@ test("identity headers can hold any id, and hold nothing but visible ASCII", () 
   for (const value of Object.values(set)) assert.match(value, /^[\x20-\x7e]+$/);
 });
 
-test("the credential goes on, unless it is to be stripped", () => {
+test("the credential goes on, unless it is to be stripped, and other cookies always do", () => {
   assert.ok(!changes(answer(allowed())).removed.includes("authorization"));
   assert.ok(changes(answer(allowed(), {}, { credential: true })).removed.includes("authorization"));
+  const credential = { kind: "bearerToken", token: "a" } as const;
+  const verdict = allowed("alice", { found: { kind: "credential", credential, header: "cookie" } });
+  const cookie = (text: string) => changes(answer(verdict, { headers: { cookie: text } }, { credential: true }));
+  assert.equal(cookie("x=1; session=a;y=2").set.cookie, "x=1; y=2");
+  assert.ok(cookie("session=a").removed.includes("cookie"));
+});
+
+test("a JWT that was accepted is set apart for the filters that verify JWTs, and nothing else is", () => {
+  const jwt = (token: string) => {
+    const found = { kind: "credential", credential: { kind: "bearerToken", token }, header: "authorization" } as const;
+    return changes(answer(allowed("alice", { found })));
+  };
+  assert.equal(jwt("eyJh.eyJz.c2ln").set["x-gatehouse-jwt"], "eyJh.eyJz.c2ln");
+  assert.ok(jwt("opaque").removed.includes("x-gatehouse-jwt"));
 });
 
 test("only the verdicts that permit make an OK", () => {

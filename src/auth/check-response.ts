@@ -7,8 +7,10 @@ import type { CheckResponseSchema } from "../../gen/envoy/service/auth/v3/extern
 import { StatusCode as HttpStatus } from "../../gen/envoy/type/v3/http_status_pb.ts";
 import { type StatusCode, statusCodes } from "../shared/service-error.ts";
 import type { Verdict } from "./check/checker.ts";
+import { withoutCookie } from "./check/cookies.ts";
 import type { MappingSettings } from "./check/mapping.ts";
 import { type CheckedRequest, isGrpc } from "./check/request.ts";
+import type { Credential } from "./domain/credentials/credential.ts";
 import type { Principal } from "./domain/principal.ts";
 
 type Response = MessageInitShape<typeof CheckResponseSchema>;
@@ -21,6 +23,7 @@ const identityHeaders: readonly string[] = [
   "x-gatehouse-roles",
   "x-gatehouse-session",
   "x-gatehouse-decision-id",
+  "x-gatehouse-jwt",
   "user-id",
 ];
 
@@ -56,16 +59,23 @@ function okResponse(
   settings: MappingSettings | undefined,
 ): HttpResponse {
   const headers = verdict.kind === "allowed" ? identityOf(verdict) : [];
-  const set = new Set(headers.map(([name]) => name));
   const removed = new Set([
     ...identityHeaders,
     // Servers that hand headers on as variables take `_` for `-`.
     ...request.headerNames.filter((name) => isReserved(name.replaceAll("_", "-"))),
     ...(settings?.stripHeaders ?? []),
   ]);
-  if (settings?.stripCredential === true && verdict.kind === "allowed" && verdict.credentialHeader !== undefined) {
-    removed.add(verdict.credentialHeader);
+  if (settings?.stripCredential === true && verdict.kind === "allowed" && verdict.found.kind === "credential") {
+    const { header } = verdict.found;
+    const { sessionCookie } = settings.credentials;
+    const left =
+      header === "cookie" && sessionCookie !== undefined
+        ? withoutCookie(request.header("cookie") ?? "", sessionCookie)
+        : "";
+    if (left === "") removed.add(header);
+    else headers.push(["cookie", left]);
   }
+  const set = new Set(headers.map(([name]) => name));
   return {
     case: "okResponse",
     value: {
@@ -80,21 +90,26 @@ function isReserved(name: string): boolean {
   return name.startsWith("x-gatehouse-") || name === "user-id";
 }
 
-function identityOf({ authentication, authorization }: Extract<Verdict, { kind: "allowed" }>): [string, string][] {
-  const { principal, session } = authentication;
-  return [
+function identityOf(verdict: Extract<Verdict, { kind: "allowed" }>): [name: string, value: string][] {
+  const { principal, session } = verdict.authentication;
+  const headers: [string, string][] = [
     ["x-gatehouse-principal", uidText(principal)],
-    ["x-gatehouse-decision-id", authorization.decision.decisionId],
+    ["x-gatehouse-decision-id", verdict.authorization.decision.decisionId],
+    // For the consistent hash.
     ["user-id", encodeURIComponent(principal.id)],
-    ...(principal.roles.length === 0
-      ? []
-      : [pair("x-gatehouse-roles", principal.roles.map(encodeURIComponent).join(","))]),
-    ...(session === undefined ? [] : [pair("x-gatehouse-session", session.id)]),
   ];
+  if (principal.roles.length > 0)
+    headers.push(["x-gatehouse-roles", principal.roles.map(encodeURIComponent).join(",")]);
+  if (session !== undefined) headers.push(["x-gatehouse-session", session.id]);
+  const jwt = verdict.found.kind === "credential" ? jwtOf(verdict.found.credential) : undefined;
+  if (jwt !== undefined) headers.push(["x-gatehouse-jwt", jwt]);
+  return headers;
 }
 
-function pair(name: string, value: string): [string, string] {
-  return [name, value];
+/** The token that was accepted, if it is a JWT: filters for JWTs look for it here, and never meet one of another form. */
+function jwtOf(credential: Credential): string | undefined {
+  if (credential.kind !== "bearerToken") return undefined;
+  return /^[\w-]+\.[\w-]+\.[\w-]+$/.test(credential.token) ? credential.token : undefined;
 }
 
 /** As policies write it, `User::"alice"`, with Cedar's escapes for what a header cannot hold. */

@@ -17,8 +17,7 @@ export type Verdict =
       readonly rule: string;
       readonly authentication: Authentication;
       readonly authorization: Authorization;
-      /** Header that the credential was in; undefined for a workload. */
-      readonly credentialHeader: string | undefined;
+      readonly found: FoundCredential;
     }
   /** The mapping says that everybody may. */
   | { readonly kind: "public"; readonly rule: string }
@@ -74,8 +73,7 @@ export function createChecker({ mapping, authenticate, decideAccess }: CheckerOp
     if (access === "malformed") return { kind: "malformed" };
     const authorization = await decideAccess(authentication, access, call);
     if (!authorization.decision.allowed) return { kind: "denied", rule: rule.name, authorization };
-    const credentialHeader = found.kind === "credential" ? found.header : undefined;
-    return { kind: "allowed", rule: rule.name, authentication, authorization, credentialHeader };
+    return { kind: "allowed", rule: rule.name, authentication, authorization, found };
   }
 
   return async (request, call) => {

@@ -16,3 +16,12 @@ export function cookieValue(header: string, name: string): { readonly value: str
   }
   return found === undefined ? undefined : { value: found };
 }
+
+/** A `Cookie` header without one of its cookies; empty when it was the only one. */
+export function withoutCookie(header: string, name: string): string {
+  return header
+    .split(";")
+    .map((pair) => pair.trim())
+    .filter((pair) => pair !== "" && pair.split("=", 1)[0]?.trim() !== name)
+    .join("; ");
+}
