@@ -27,6 +27,7 @@ export interface Check {
 /** @throws MappingError */
 export function createCheck({ mappingPath, authenticate, decideAccess, registry, logger }: CheckOptions): Check {
   const metrics = createCheckMetrics(registry);
+  if (mappingPath === "") logger.info("AUTH_CHECK_MAPPING is not set: Check refuses everything");
   const follower =
     mappingPath === ""
       ? undefined

@@ -50,3 +50,8 @@ export function policyUnavailable(retryAfterMs: number, cause: unknown): Service
 }
 
 export const policyUnavailableReason = "POLICY_UNAVAILABLE";
+
+/** Check has no mapping to go by. */
+export function noMapping(): ServiceError {
+  return new ServiceError("FAILED_PRECONDITION", "AUTH_CHECK_MAPPING is not set.", { reason: "NO_MAPPING" });
+}

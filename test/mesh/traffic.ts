@@ -101,13 +101,19 @@ export interface Load {
   /** Answers by status; 0 is none at all. */
   readonly statuses: Readonly<Record<number, number>>;
   readonly sent: number;
+  /** The first answers of each status, to tell what went wrong. */
+  readonly examples: Readonly<Record<number, string>>;
   /** Sends nothing more, and waits for what is in flight. */
   stop(): Promise<void>;
 }
 
 /** Asks at a steady rate, whether answers come or not. */
-export function startLoad(perSecond: number, ask: () => Promise<{ readonly status: number }>): Load {
+export function startLoad(
+  perSecond: number,
+  ask: () => Promise<{ readonly status: number; readonly body?: string }>,
+): Load {
   const statuses: Record<number, number> = {};
+  const examples: Record<number, string> = {};
   const inFlight = new Set<Promise<void>>();
   let sent = 0;
   let stopped = false;
@@ -116,12 +122,10 @@ export function startLoad(perSecond: number, ask: () => Promise<{ readonly statu
     while (!stopped) {
       const due = Math.floor(((performance.now() - began) * perSecond) / 1_000);
       for (; sent < due; sent += 1) {
-        const answer = ask().then(
-          ({ status }) => status,
-          () => 0,
-        );
-        const counted = answer.then((status) => {
+        const answer = ask().catch((error: Error) => ({ status: 0, body: error.message }));
+        const counted = answer.then(({ status, body = "" }) => {
           statuses[status] = (statuses[status] ?? 0) + 1;
+          examples[status] ??= body;
           inFlight.delete(counted);
         });
         inFlight.add(counted);
@@ -131,6 +135,7 @@ export function startLoad(perSecond: number, ask: () => Promise<{ readonly statu
   })();
   return {
     statuses,
+    examples,
     get sent() {
       return sent;
     },

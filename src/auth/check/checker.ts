@@ -3,6 +3,7 @@ import type { AccessDecider, AccessRequest, Authorization, DecisionCall } from "
 import type { Authenticator } from "../domain/credentials/authenticator.ts";
 import type { Authentication } from "../domain/credentials/credential.ts";
 import type { Json } from "../domain/principal.ts";
+import { noMapping } from "../errors.ts";
 import { renderContext } from "./context-template.ts";
 import { type FoundCredential, findCredential } from "./credential-finder.ts";
 import { renderEntity } from "./entity-template.ts";
@@ -57,7 +58,7 @@ export function createChecker({ mapping, authenticate, decideAccess }: CheckerOp
 
   async function check(request: CheckedRequest, call: DecisionCall): Promise<Verdict> {
     const table = mapping();
-    if (table === undefined) throw new Error("there is no mapping");
+    if (table === undefined) throw noMapping();
     const mapped = table.map(request);
     if (mapped.kind !== "rule") return mapped;
     const { rule, segments } = mapped;

@@ -1,6 +1,8 @@
+import type { Logger } from "pino";
 import type { Authorization } from "../../../gen/envoy/service/auth/v3/external_auth_pb.ts";
 import type { CallContext, UnaryHandler } from "../../shared/rpc/handler.ts";
 import { requestIdFrom } from "../../shared/rpc/steps/trace.ts";
+import { ServiceError } from "../../shared/service-error.ts";
 import type { Checker, Verdict } from "../check/checker.ts";
 import type { MappingSettings } from "../check/mapping.ts";
 import type { CheckedRequest } from "../check/request.ts";
@@ -34,9 +36,15 @@ export function createCheckHandler({
       response = checkResponse(verdict, request);
     }
     observe(verdict.kind);
-    if (verdict.kind === "unavailable") context.logger.warn({ err: verdict.cause }, "a request cannot be decided");
+    if (verdict.kind === "unavailable") report(verdict.cause, context.logger);
     return response;
   };
+}
+
+/** What is away is away for every request, and is told of where it is noticed; only a fault of ours is news. */
+function report(cause: unknown, logger: Logger): void {
+  if (cause instanceof ServiceError) logger.debug({ reason: cause.reason }, "a request could not be decided");
+  else logger.error({ err: cause }, "a request could not be decided");
 }
 
 /** The call as the caller's, not the proxy's. */
