@@ -1,4 +1,5 @@
-import type { Http2Server, ServerHttp2Session } from "node:http2";
+import type { Http2Server, Http2Session } from "node:http2";
+import { limitAge, onSession } from "../connection-age.ts";
 import type { HostLimits } from "../limits.ts";
 
 /** Keeps the sessions of an HTTP/2 server alive, of limited age, and closes them gracefully. */
@@ -8,10 +9,10 @@ export interface Http2Sessions {
 }
 
 export function superviseSessions(server: Http2Server, limits: HostLimits): Http2Sessions {
-  const sessions = new Set<ServerHttp2Session>();
-  server.on("session", (session) => {
+  const sessions = new Set<Http2Session>();
+  onSession(server, (session, socket) => {
     sessions.add(session);
-    const stopTimers = [keepAlive(session, limits), limitAge(session, limits)];
+    const stopTimers = [keepAlive(session, limits), limitAge(session, socket, limits)];
     session.on("error", () => {});
     session.once("close", () => {
       sessions.delete(session);
@@ -25,7 +26,7 @@ export function superviseSessions(server: Http2Server, limits: HostLimits): Http
   };
 }
 
-function keepAlive(session: ServerHttp2Session, limits: HostLimits): () => void {
+function keepAlive(session: Http2Session, limits: HostLimits): () => void {
   let timeout: NodeJS.Timeout | undefined;
   const interval = setInterval(() => {
     timeout = setTimeout(() => session.destroy(), limits.keepaliveTimeoutMs).unref();
@@ -34,18 +35,5 @@ function keepAlive(session: ServerHttp2Session, limits: HostLimits): () => void 
   return () => {
     clearInterval(interval);
     clearTimeout(timeout);
-  };
-}
-
-function limitAge(session: ServerHttp2Session, limits: HostLimits): () => void {
-  let grace: NodeJS.Timeout | undefined;
-  const ageMs = limits.maxConnectionAgeMs * (0.9 + Math.random() * 0.2);
-  const age = setTimeout(() => {
-    session.close();
-    grace = setTimeout(() => session.destroy(), limits.maxConnectionAgeGraceMs).unref();
-  }, ageMs).unref();
-  return () => {
-    clearTimeout(age);
-    clearTimeout(grace);
   };
 }

@@ -1,4 +1,6 @@
-import { createServer, type Server as NetServer } from "node:net";
+import type { Http2Server, Http2Session } from "node:http2";
+import { createServer, type Server as NetServer, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   logVerbosity,
   Server,
@@ -11,10 +13,15 @@ import {
 import { type ListenAddress, listen } from "../../lifecycle/listen.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { CallEnvironment } from "../call.ts";
+import { announceEnd, limitAge, onSession } from "../connection-age.ts";
 import { trackConnections } from "../connections.ts";
 import type { Door } from "../door.ts";
+import type { HostLimits } from "../limits.ts";
 import type { ServedMethod } from "../method.ts";
 import { GrpcCall } from "./grpc-call.ts";
+
+/** Time that peers get to hear that the server ends before it takes no more calls, in milliseconds. */
+const noticeMs = 100;
 
 /** Serves methods to native gRPC clients by grpc-js, in cleartext HTTP/2. */
 export function createGrpcDoor(
@@ -32,12 +39,12 @@ export function createGrpcDoor(
     "grpc.max_concurrent_streams": limits.maxConcurrentStreams,
     "grpc.keepalive_time_ms": limits.keepaliveIntervalMs,
     "grpc.keepalive_timeout_ms": limits.keepaliveTimeoutMs,
-    "grpc.max_connection_age_ms": limits.maxConnectionAgeMs,
-    "grpc.max_connection_age_grace_ms": limits.maxConnectionAgeGraceMs,
     "grpc.enable_channelz": 0,
     interceptors: [answering(methods, environment)],
   });
   announceHeaderLimit(server, limits.maxHeaderBytes);
+  // Before the injector makes its HTTP/2 server.
+  const sessions = trackSessions(server, limits);
   server.addService(serviceDefinition(methods), Object.fromEntries(methods.map(({ path }) => [path, unreachable])));
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const listener: NetServer = createServer({ noDelay: true }, (socket) => injector.injectConnection(socket));
@@ -49,6 +56,10 @@ export function createGrpcDoor(
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
       // Not forceShutdown, which forgets the sessions when channelz is off.
       const force = setTimeout(() => connections.destroy(), graceMs);
+      if (sessions.size > 0) {
+        for (const [session, socket] of sessions) announceEnd(session, socket);
+        await sleep(noticeMs);
+      }
       await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       await closed;
       clearTimeout(force);
@@ -87,6 +98,29 @@ function serviceDefinition(methods: readonly ServedMethod[]): ServiceDefinition 
 
 function unreachable(): void {
   throw new Error("calls are answered by the interceptor");
+}
+
+/**
+ * The open sessions with their sockets, each ended at its age. grpc-js has ages of its own, but closes without notice: calls that are on their
+ * way are refused then, and Envoy does not try a check again.
+ */
+function trackSessions(server: Server, limits: HostLimits): ReadonlyMap<Http2Session, Socket> {
+  const sessions = new Map<Http2Session, Socket>();
+  const internals = server as unknown as { createHttp2Server(credentials: ServerCredentials): Http2Server };
+  const create = internals.createHttp2Server.bind(server);
+  internals.createHttp2Server = (credentials) => {
+    const http2 = create(credentials);
+    onSession(http2, (session, socket) => {
+      sessions.set(session, socket);
+      const stopClock = limitAge(session, socket, limits);
+      session.once("close", () => {
+        sessions.delete(session);
+        stopClock();
+      });
+    });
+    return http2;
+  };
+  return sessions;
 }
 
 /** Tells peers the limit that GrpcCall holds them to. grpc-js has no option for the setting; it makes its server of these. */
