@@ -28,6 +28,10 @@ const benches: Readonly<Record<string, Bench>> = {
     summary: "decisions/s through EvaluateStream, rows and columns by batch size, beside unary calls",
     load: async () => (await import("./stream.ts")).runStreamBench,
   },
+  mesh: {
+    summary: "ms that Envoy's Check adds to a request at 1,000 requests/s",
+    load: async () => (await import("./mesh.ts")).runMeshBench,
+  },
   engine: {
     summary: "µs a decision by policies and entities, beside cedar-wasm",
     load: async () => {

@@ -46,10 +46,14 @@ export interface MeshOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Replicas of each service. Default: 2. */
   readonly count?: number;
+  /** Whether auth-service reaches the first policy-service itself, and not by a proxy. Default: false. */
+  readonly direct?: boolean;
+  readonly nodeFlags?: readonly string[];
 }
 
 /** Starts everything and waits until it serves. */
-export async function startMesh({ env = {}, count = 2 }: MeshOptions = {}): Promise<Mesh> {
+export async function startMesh(options: MeshOptions = {}): Promise<Mesh> {
+  const { env = {}, count = 2, direct = false, nodeFlags = [] } = options;
   const directory = mkdtempSync(join(tmpdir(), "gatehouse-mesh-"));
   const names = ["inbound", "calls", "connections", "admin", "unchecked", "policy"] as const;
   const ports = Object.fromEntries(
@@ -83,7 +87,13 @@ export async function startMesh({ env = {}, count = 2 }: MeshOptions = {}): Prom
     const prefix = name.toUpperCase();
     const child = startChildService({
       entry: `src/${name}/main.ts`,
-      env: { ...shared, [`${prefix}_GRPC_PORT`]: String(grpcPort), [`${prefix}_HTTP_PORT`]: String(httpPort) },
+      env: {
+        ...shared,
+        ...(direct && name === "auth" ? { POLICY_ADDRESS: `127.0.0.1:${replicas.policy[0]?.grpcPort}` } : {}),
+        [`${prefix}_GRPC_PORT`]: String(grpcPort),
+        [`${prefix}_HTTP_PORT`]: String(httpPort),
+      },
+      nodeFlags,
       isReady: () => isEdgeReady(httpPort),
       onLine: (line) => output.push(`${name} ${grpcPort}: ${line}`),
     });
