@@ -121,9 +121,7 @@ export async function startMesh(options: MeshOptions = {}): Promise<Mesh> {
     publish();
   }
 
-  const wanted = (["policy", "auth"] as const).flatMap((name) => Array.from({ length: count }, () => name));
-  // One after the other: two cores do not start four processes faster at once.
-  for (const name of wanted) replicas[name].push(await start(name));
+  // First, while its ports are free.
   publish();
   const envoy = await startEnvoy(
     createEnvoyConfig({
@@ -145,6 +143,11 @@ export async function startMesh(options: MeshOptions = {}): Promise<Mesh> {
     }),
     ports.admin,
   );
+
+  const wanted = (["policy", "auth"] as const).flatMap((name) => Array.from({ length: count }, () => name));
+  // One after the other: two cores do not start four processes faster at once.
+  for (const name of wanted) replicas[name].push(await start(name));
+  publish();
 
   return {
     ports,
