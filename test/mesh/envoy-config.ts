@@ -10,7 +10,7 @@ const httpFilters = `${api}.filters.http`;
  * outlier detection, and retries towards the workload.
  */
 export function createEnvoyConfig(settings: EnvoySettings): Json {
-  const { uncheckedPort, policy, callsPort, connectionsPort } = settings;
+  const { mutualTls, uncheckedPort, policy, callsPort, connectionsPort } = settings;
   const checked = [rbac(), externalAuthorization(settings), jwt(settings), router()];
   return {
     node: { id: "sidecar", cluster: "mesh-tests" },
@@ -18,6 +18,16 @@ export function createEnvoyConfig(settings: EnvoySettings): Json {
     static_resources: {
       listeners: [
         listener("inbound", settings.listenPort, manager("inbound", checked, workloadRoutes(settings))),
+        ...(mutualTls === undefined
+          ? []
+          : [
+              listener(
+                "mutual-tls",
+                mutualTls.port,
+                manager("mutual-tls", checked, workloadRoutes(settings)),
+                tls(mutualTls),
+              ),
+            ]),
         ...(uncheckedPort === undefined
           ? []
           : [listener("unchecked", uncheckedPort, manager("unchecked", [router()], workloadRoutes(settings)))]),
@@ -38,8 +48,21 @@ export function createEnvoyConfig(settings: EnvoySettings): Json {
   };
 }
 
-function listener(name: string, port: number, filter: Json): Json {
-  return { name, address: address(port), filter_chains: [{ filters: [filter] }] };
+function listener(name: string, port: number, filter: Json, socket?: { readonly [key: string]: Json }): Json {
+  return { name, address: address(port), filter_chains: [{ filters: [filter], ...socket }] };
+}
+
+/** A peer without a certificate of the authority's is not let in at all, as PeerAuthentication STRICT has it. */
+function tls({ cert, key, authority }: NonNullable<EnvoySettings["mutualTls"]>): { readonly [key: string]: Json } {
+  const transport = {
+    "@type": `${api}.transport_sockets.tls.v3.DownstreamTlsContext`,
+    require_client_certificate: true,
+    common_tls_context: {
+      tls_certificates: [{ certificate_chain: { filename: cert }, private_key: { filename: key } }],
+      validation_context: { trusted_ca: { filename: authority } },
+    },
+  };
+  return { transport_socket: { name: "envoy.transport_sockets.tls", typed_config: transport } };
 }
 
 function manager(name: string, filters: readonly Json[], routes: readonly Json[]): Json {

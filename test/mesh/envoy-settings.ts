@@ -32,6 +32,13 @@ export interface EnvoySettings {
   readonly callsPort?: number;
   /** A balancer of connections, as a ClusterIP is: where auth-service is reached without a sidecar. */
   readonly connectionsPort?: number;
+  /** The same workload by mutual TLS, as sidecars speak to each other: files of the workload's certificate, and of the authority's. */
+  readonly mutualTls?: {
+    readonly port: number;
+    readonly cert: string;
+    readonly key: string;
+    readonly authority: string;
+  };
   /** Directory of endpoint files (envoy-endpoints.ts) that are followed, in place of the lists of replicas above. */
   readonly endpoints?: string;
 }

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type ChildService, isEdgeReady, startChildService } from "../../src/cli/child-service.ts";
 import { freePort } from "../support/ports.ts";
 import { type RedisServer, startRedisServer } from "../support/redis-server.ts";
+import type { CertificateFiles } from "./certificates.ts";
 import { type Envoy, startEnvoy } from "./envoy.ts";
 import { createEnvoyConfig } from "./envoy-config.ts";
 import { writeEndpoints } from "./envoy-endpoints.ts";
@@ -23,7 +24,9 @@ export interface Replica {
 /** Two replicas of each service, Redis, a workload, and Envoy between all of them. */
 export interface Mesh {
   /** Ports of Envoy: the protected workload, the RPCs of auth-service, its bare connections, the admin's. */
-  readonly ports: Readonly<Record<"inbound" | "calls" | "connections" | "admin" | "unchecked" | "policy", number>>;
+  readonly ports: Readonly<
+    Record<"inbound" | "calls" | "connections" | "admin" | "unchecked" | "policy" | "mutualTls", number>
+  >;
   readonly workload: Workload;
   readonly redis: RedisServer;
   readonly envoy: Envoy;
@@ -49,13 +52,15 @@ export interface MeshOptions {
   /** Whether auth-service reaches the first policy-service itself, and not by a proxy. Default: false. */
   readonly direct?: boolean;
   readonly nodeFlags?: readonly string[];
+  /** Certificate of the workload, and of the authority that others' must be of. Default: no mutual TLS. */
+  readonly mutualTls?: CertificateFiles & { readonly authority: string };
 }
 
 /** Starts everything and waits until it serves. */
 export async function startMesh(options: MeshOptions = {}): Promise<Mesh> {
-  const { env = {}, count = 2, direct = false, nodeFlags = [] } = options;
+  const { env = {}, count = 2, direct = false, nodeFlags = [], mutualTls } = options;
   const directory = mkdtempSync(join(tmpdir(), "gatehouse-mesh-"));
-  const names = ["inbound", "calls", "connections", "admin", "unchecked", "policy"] as const;
+  const names = ["inbound", "calls", "connections", "admin", "unchecked", "policy", "mutualTls"] as const;
   const ports = Object.fromEntries(
     await Promise.all(names.map(async (name) => [name, await freePort()] as const)),
   ) as Mesh["ports"];
@@ -121,33 +126,48 @@ export async function startMesh(options: MeshOptions = {}): Promise<Mesh> {
     publish();
   }
 
-  // First, while its ports are free.
-  publish();
-  const envoy = await startEnvoy(
-    createEnvoyConfig({
-      listenPort: ports.inbound,
-      adminPort: ports.admin,
-      authGrpc: [],
-      authHttp: [],
-      upstream: [{ port: workloadPort }],
-      upstreamGrpc: [{ port: workloadGrpcPort }],
-      issuer: "https://auth.example.com",
-      uncheckedPort: ports.unchecked,
-      policy: { port: ports.policy, grpc: [] },
-      callsPort: ports.calls,
-      connectionsPort: ports.connections,
-      endpoints: directory,
-      checkTimeoutMs: 2_000,
-      outlierIntervalMs: 500,
-      ejectionMs: 2_000,
-    }),
-    ports.admin,
-  );
+  async function close(): Promise<void> {
+    await envoy?.close();
+    await Promise.all([...running].map((child) => child.stop("SIGKILL")));
+    workload.close();
+    await redis.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
 
-  const wanted = (["policy", "auth"] as const).flatMap((name) => Array.from({ length: count }, () => name));
-  // One after the other: two cores do not start four processes faster at once.
-  for (const name of wanted) replicas[name].push(await start(name));
-  publish();
+  let envoy: Envoy | undefined;
+  try {
+    // First, while its ports are free.
+    publish();
+    envoy = await startEnvoy(
+      createEnvoyConfig({
+        listenPort: ports.inbound,
+        adminPort: ports.admin,
+        authGrpc: [],
+        authHttp: [],
+        upstream: [{ port: workloadPort }],
+        upstreamGrpc: [{ port: workloadGrpcPort }],
+        issuer: "https://auth.example.com",
+        uncheckedPort: ports.unchecked,
+        policy: { port: ports.policy, grpc: [] },
+        callsPort: ports.calls,
+        connectionsPort: ports.connections,
+        ...(mutualTls === undefined ? {} : { mutualTls: { port: ports.mutualTls, ...mutualTls } }),
+        endpoints: directory,
+        checkTimeoutMs: 2_000,
+        outlierIntervalMs: 500,
+        ejectionMs: 2_000,
+      }),
+      ports.admin,
+    );
+
+    const wanted = (["policy", "auth"] as const).flatMap((name) => Array.from({ length: count }, () => name));
+    // One after the other: two cores do not start four processes faster at once.
+    for (const name of wanted) replicas[name].push(await start(name));
+    publish();
+  } catch (error) {
+    await close();
+    throw error;
+  }
 
   return {
     ports,
@@ -173,12 +193,6 @@ export async function startMesh(options: MeshOptions = {}): Promise<Mesh> {
       await replica.child.stop("SIGKILL");
     },
     forget,
-    async close() {
-      await envoy.close();
-      await Promise.all([...running].map((child) => child.stop("SIGKILL")));
-      workload.close();
-      await redis.stop();
-      rmSync(directory, { recursive: true, force: true });
-    },
+    close,
   };
 }
