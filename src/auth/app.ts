@@ -4,12 +4,13 @@ import type { Logger } from "pino";
 import { Authorization } from "../../gen/envoy/service/auth/v3/external_auth_pb.ts";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
-import { createServiceClient, type ServiceClient } from "../shared/client/service-client.ts";
+import { createDecisionClient } from "../shared/client/decisions/decision-client.ts";
+import { createServiceClient, type ServiceClientOptions } from "../shared/client/service-client.ts";
 import { assertLoopback } from "../shared/config/demo-profile.ts";
 import { hostLimits } from "../shared/config/host-settings.ts";
 import { createReadiness } from "../shared/lifecycle/readiness.ts";
 import type { ServiceApp } from "../shared/lifecycle/run-service.ts";
-import { createMetrics, type Metrics } from "../shared/metrics/metrics.ts";
+import { createMetrics } from "../shared/metrics/metrics.ts";
 import { serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
 import { nodeArgon2 } from "./adapters/node-argon2.ts";
@@ -74,10 +75,13 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     bearerToken: createSessionTokenVerifier({ identities, sessions }),
   });
 
-  const policy = createPolicyClient(config, metrics);
+  const policyOptions = policyClientOptions(config);
+  const policy = createDecisionClient({ ...policyOptions, observer: { breakerState: metrics.breakerState } });
+  // A stream of decisions carries no explanations; these are calls of their own.
+  const explainer = createServiceClient(PolicyService, policyOptions);
   const deciding = {
     decide: createPolicyDecisions(policy, config.policyTimeoutMs),
-    findStepUps: createPolicyStepUps(policy),
+    findStepUps: createPolicyStepUps(explainer),
     sendRoles: config.authorizeSendRoles,
     contextMfa: config.authorizeContextMfa,
   };
@@ -118,6 +122,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
       await host.drain();
       check.close();
       policy.close();
+      explainer.close();
       await stores.close();
     },
   };
@@ -128,8 +133,8 @@ function argon2Parameters(config: AuthConfig) {
   return { memoryKib, passes, parallelism };
 }
 
-function createPolicyClient(config: AuthConfig, metrics: Metrics): ServiceClient<typeof PolicyService> {
-  return createServiceClient(PolicyService, {
+function policyClientOptions(config: AuthConfig): ServiceClientOptions {
+  return {
     address: config.policyAddress,
     target: "policy-service",
     unavailableReason: policyUnavailableReason,
@@ -140,6 +145,5 @@ function createPolicyClient(config: AuthConfig, metrics: Metrics): ServiceClient
     recoveryMs: config.policyBreakerRecoveryMs,
     maxConcurrent: config.policyMaxConcurrent,
     maxQueued: config.policyMaxConcurrent,
-    observer: { breakerState: metrics.breakerState },
-  });
+  };
 }

@@ -1,15 +1,14 @@
 import type { ConfigFields } from "../shared/config/config.ts";
 import { type HostSettings, hostFields } from "../shared/config/host-settings.ts";
 import { boolean, duration, host, integer, port, text } from "../shared/config/parsers.ts";
+import { type StoreSettings, storeFields } from "../shared/config/store-settings.ts";
 
 /** Values of auth-service's configuration. Names that end in `Ms` are in milliseconds. */
-export interface AuthConfig extends HostSettings {
+export interface AuthConfig extends HostSettings, StoreSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
   readonly httpHost: string;
   readonly httpPort: number;
-  readonly dataDir: string;
-  readonly redisUrl: string;
   readonly sessionIdleTimeoutMs: number;
   readonly sessionMaxAgeMs: number;
   readonly sessionLimit: number;
@@ -45,19 +44,7 @@ export const authFields: ConfigFields<AuthConfig> = {
     fallback: "127.0.0.1",
   },
   httpPort: { env: "AUTH_HTTP_PORT", doc: "HTTP edge of auth-service.", schema: port, fallback: "8081" },
-  dataDir: {
-    env: "DATA_DIR",
-    doc: "Directory of the embedded store, when REDIS_URL is not set.",
-    schema: text,
-    fallback: "./.gatehouse",
-  },
-  redisUrl: {
-    env: "REDIS_URL",
-    doc: "Keeps users and sessions in Redis: `redis://`, `rediss://`, `redis+cluster://host,host` or `redis+sentinel://host,host/primary`. Unset: the embedded store.",
-    schema: text,
-    fallback: "",
-    sensitive: true,
-  },
+  ...storeFields,
   sessionIdleTimeoutMs: {
     env: "SESSION_IDLE_TIMEOUT",
     doc: "Ends a session that is not used for so long.",

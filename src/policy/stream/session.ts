@@ -4,25 +4,29 @@ import type {
   EvaluateStreamRequest,
   EvaluateStreamResponse,
   RowFrame,
+  RowResult,
   StreamOpen,
 } from "../../../gen/gatehouse/policy/v1/stream_pb.ts";
 import type { BidiCall, CallContext } from "../../shared/rpc/handler.ts";
 import { type FieldViolation, invalidArgument, ServiceError } from "../../shared/service-error.ts";
-import type { Decision } from "../cedar/decision.ts";
+import { type Decision, toEvaluation } from "../cedar/decision.ts";
 import type { EntityJson } from "../cedar/types.ts";
 import { checkEntities, toContext, toEntity } from "../convert.ts";
 import type { ActivePolicies } from "../domain/active-policies.ts";
 import type { DecisionObserver } from "../domain/decision-observer.ts";
 import { overlay } from "../domain/evaluate.ts";
+import type { Shadow } from "../domain/shadow.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
 import { answerColumns, columnItemCount, UidTable } from "./columns.ts";
-import { ItemEvaluator, type StreamContext } from "./item-evaluator.ts";
+import { type CompareItem, ItemEvaluator, type StreamContext } from "./item-evaluator.ts";
 import { PolicyLists } from "./policy-lists.ts";
 import { answerRows } from "./rows.ts";
 
 export interface StreamDependencies {
   readonly policies: ActivePolicies;
   readonly observer: DecisionObserver;
+  readonly shadow: Shadow;
+  readonly nextDecisionId: () => string;
   /** Most items that a stream may have in flight. */
   readonly maxInFlight: number;
   /** Ends a stream that is silent for so long, in milliseconds. */
@@ -33,8 +37,9 @@ type Call = BidiCall<typeof PolicyService.method.evaluateStream>;
 
 /** Most items of one frame (stream.proto). */
 const maxFrameItems = 10_000;
-/** Rows of one answer, so that it stays well below the limit of a message. */
+/** Rows of one answer, and the characters of their policies, so that it stays well below the limit of a message. */
 const rowsPerAnswer = 1_000;
+const textPerAnswer = 131_072;
 
 /** What a stream has once it is open. */
 interface Opened {
@@ -107,7 +112,22 @@ export class EvaluateStreamSession {
     const violations: FieldViolation[] = [];
     checkEntities(open.entities, violations);
     if (violations.length > 0) throw invalidArgument(violations);
-    const base = this.#dependencies.policies.require(open.revision);
+    const base = this.#dependencies.policies.obtain(open.revision);
+    if (!(base instanceof Promise)) {
+      this.#begin(open, base);
+      return;
+    }
+    this.#call.pause();
+    base.then(
+      (snapshot) => {
+        this.#begin(open, snapshot);
+        this.#call.resume();
+      },
+      (error: unknown) => this.#call.end(error),
+    );
+  }
+
+  #begin(open: StreamOpen, base: Snapshot): void {
     const shared = open.entities.map(toEntity);
     const contextJson = toContext(open.context);
     const evaluator = new ItemEvaluator(overlaid(base, shared));
@@ -150,12 +170,17 @@ export class EvaluateStreamSession {
 
   #answerRows({ items }: RowFrame, opened: Opened): void {
     if (items.length > maxFrameItems) throw protocolError("rows.items", `must have at most ${maxFrameItems} items`);
-    const rows = { ...opened, arrivedMs: performance.now(), decided: this.#decided };
+    const { policies } = this.#dependencies;
+    const compare = this.#comparing(opened);
+    const rows = { ...opened, arrivedMs: performance.now(), decided: this.#decided, policies, compare };
     const results = answerRows(items, rows);
     this.#lastRowId = items.at(-1)?.id ?? this.#lastRowId;
-    for (let at = 0; at < results.length; at += rowsPerAnswer) {
-      const slice = results.length <= rowsPerAnswer ? results : results.slice(at, at + rowsPerAnswer);
-      this.#send({ case: "rows", value: { $typeName: "gatehouse.policy.v1.RowResults", results: slice } });
+    for (let from = 0; from < results.length; ) {
+      const to = endOfAnswer(results, from);
+      const slice = from === 0 && to === results.length ? results : results.slice(from, to);
+      const batchId = this.#dependencies.nextDecisionId();
+      this.#send({ case: "rows", value: { $typeName: "gatehouse.policy.v1.RowResults", results: slice, batchId } });
+      from = to;
     }
   }
 
@@ -164,10 +189,35 @@ export class EvaluateStreamSession {
     if (count > maxFrameItems) throw protocolError("columns", `must have at most ${maxFrameItems} items`);
     this.#table.append(frame.uids, frame.resetTable, opened.evaluator);
     if (opened.lists.isFullFor(count)) opened.lists = new PolicyLists(opened.base.engine.policySet.policyIds, true);
-    const columns = { ...opened, table: this.#table, arrivedMs: performance.now(), decided: this.#decided };
+    const columns = {
+      ...opened,
+      table: this.#table,
+      arrivedMs: performance.now(),
+      decided: this.#decided,
+      compare: this.#comparing(opened),
+      nextBatchId: this.#dependencies.nextDecisionId,
+    };
     const results = answerColumns(frame, columns);
     this.#lastFrameId = frame.frameId;
     this.#send({ case: "columns", value: results });
+  }
+
+  /** What offers items of a frame to the shadow, if there is one and the stream is of the active policies. */
+  #comparing({ pinned, shared, base }: Opened): CompareItem | undefined {
+    const { shadow } = this.#dependencies;
+    if (pinned || shadow.comparison === undefined) return undefined;
+    const { policyIds } = base.engine.policySet;
+    return (principal, action, resource, context, decision, entities) => {
+      if (!shadow.wants()) return;
+      const query = {
+        principal: principal.uid,
+        action: action.uid,
+        resource: resource.uid,
+        context: context.json,
+        entities: [...shared, ...entities.map(toEntity)],
+      };
+      shadow.take(query, toEvaluation(decision, policyIds));
+    };
   }
 
   #send(frame: EvaluateStreamResponse["frame"]): void {
@@ -185,6 +235,20 @@ export class EvaluateStreamSession {
       new ServiceError("UNAVAILABLE", "The server is shutting down.", { reason: "DRAINING", retryAfterMs: 100 }),
     );
   }
+}
+
+/** Where an answer that begins with the result at `from` ends. */
+function endOfAnswer(results: readonly RowResult[], from: number): number {
+  const end = Math.min(results.length, from + rowsPerAnswer);
+  let text = 0;
+  for (let at = from; at < end; at += 1) {
+    const { result } = results[at] as RowResult;
+    if (result.case !== "decision") continue;
+    for (const policy of result.value.determiningPolicies) text += policy.length;
+    for (const error of result.value.errors) text += error.policyId.length + error.message.length;
+    if (text > textPerAnswer) return at + 1;
+  }
+  return end;
 }
 
 function overlaid(base: Snapshot, shared: readonly EntityJson[]): Snapshot {
