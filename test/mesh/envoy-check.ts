@@ -48,7 +48,7 @@ test("a request that a policy permits reaches the workload, with who asks and wh
   assert.equal(seen?.headers["x-gatehouse-roles"], "editor");
   assert.equal(seen?.headers["user-id"], "alice");
   assert.match(seen?.headers["x-gatehouse-session"] ?? "", /^[\w-]{20,}$/);
-  assert.match(seen?.headers["x-gatehouse-decision-id"] ?? "", /^[\w-]+-\w+$/);
+  assert.match(seen?.headers["x-gatehouse-decision-id"] ?? "", /^[\w:.-]{8,64}$/);
   assert.equal(seen?.headers.authorization, `Bearer ${alice}`);
 });
 
