@@ -135,16 +135,16 @@ function refusalOf(verdict: Exclude<Verdict, { kind: "allowed" | "public" }>, re
     }
     case "denied": {
       const { decision, stepUp } = verdict.authorization;
-      const hint = stepUp.length === 0 ? {} : { stepUp };
+      const { decisionId } = decision;
+      // A denial without a question to policy-service has no id.
+      const named = decisionId === "" ? [] : [overwrite("x-gatehouse-decision-id", decisionId)];
+      const hints = stepUp.length === 0 ? [] : [overwrite("x-gatehouse-step-up", stepUp.join(","))];
       return {
         status: HttpStatus.Forbidden,
         code: "PERMISSION_DENIED",
         message: "This is not permitted.",
-        headers: [
-          overwrite("x-gatehouse-decision-id", decision.decisionId),
-          ...(stepUp.length === 0 ? [] : [overwrite("x-gatehouse-step-up", stepUp.join(","))]),
-        ],
-        details: { decisionId: decision.decisionId, ...hint },
+        headers: [...named, ...hints],
+        details: { ...(decisionId === "" ? {} : { decisionId }), ...(stepUp.length === 0 ? {} : { stepUp }) },
       };
     }
     case "unmapped":

@@ -1,17 +1,18 @@
 import type { Http2Server, Http2Session } from "node:http2";
-import { limitAge, onSession } from "../connection-age.ts";
+import type { Socket } from "node:net";
+import { announceDrain, limitAge, onSession } from "../connection-age.ts";
 import type { HostLimits } from "../limits.ts";
 
 /** Keeps the sessions of an HTTP/2 server alive, of limited age, and closes them gracefully. */
 export interface Http2Sessions {
   /** Asks all peers to go away; each session closes when its streams are done. */
-  close(): void;
+  close(): Promise<void>;
 }
 
 export function superviseSessions(server: Http2Server, limits: HostLimits): Http2Sessions {
-  const sessions = new Set<Http2Session>();
+  const sessions = new Map<Http2Session, Socket>();
   onSession(server, (session, socket) => {
-    sessions.add(session);
+    sessions.set(session, socket);
     const stopTimers = [keepAlive(session, limits), limitAge(session, socket, limits)];
     session.on("error", () => {});
     session.once("close", () => {
@@ -20,8 +21,9 @@ export function superviseSessions(server: Http2Server, limits: HostLimits): Http
     });
   });
   return {
-    close() {
-      for (const session of sessions) session.close();
+    async close() {
+      await announceDrain(sessions);
+      for (const session of sessions.keys()) session.close();
     },
   };
 }

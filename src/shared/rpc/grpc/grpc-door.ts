@@ -1,6 +1,5 @@
 import type { Http2Server, Http2Session } from "node:http2";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
 import {
   logVerbosity,
   Server,
@@ -13,15 +12,12 @@ import {
 import { type ListenAddress, listen } from "../../lifecycle/listen.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
 import type { CallEnvironment } from "../call.ts";
-import { announceEnd, limitAge, onSession } from "../connection-age.ts";
+import { announceDrain, limitAge, onSession } from "../connection-age.ts";
 import { trackConnections } from "../connections.ts";
 import type { Door } from "../door.ts";
 import type { HostLimits } from "../limits.ts";
 import type { ServedMethod } from "../method.ts";
 import { GrpcCall } from "./grpc-call.ts";
-
-/** Time that peers get to hear that the server ends before it takes no more calls, in milliseconds. */
-const noticeMs = 100;
 
 /** Serves methods to native gRPC clients by grpc-js, in cleartext HTTP/2. */
 export function createGrpcDoor(
@@ -56,10 +52,7 @@ export function createGrpcDoor(
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
       // Not forceShutdown, which forgets the sessions when channelz is off.
       const force = setTimeout(() => connections.destroy(), graceMs);
-      if (sessions.size > 0) {
-        for (const [session, socket] of sessions) announceEnd(session, socket);
-        await sleep(noticeMs);
-      }
+      await announceDrain(sessions);
       await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       await closed;
       clearTimeout(force);
