@@ -8,6 +8,7 @@ import { nodeArgon2 } from "../src/auth/adapters/node-argon2.ts";
 import { createPasswordVerifier } from "../src/auth/domain/credentials/password.ts";
 import { createPasswords, type Passwords } from "../src/auth/domain/passwords.ts";
 import { createSessions } from "../src/auth/domain/sessions.ts";
+import { createUsers } from "../src/auth/domain/users.ts";
 import { createWorkQueue } from "../src/auth/domain/work-queue.ts";
 import { openStores, type Stores } from "../src/auth/stores.ts";
 import { createLogger } from "../src/shared/logger/logger.ts";
@@ -81,4 +82,45 @@ test("a disabled user is refused like a wrong password", async () => {
       ({ code, reason, message }: { code: string; reason: string; message: string }) => ({ code, reason, message }),
     );
   assert.deepEqual(await refusal("wonderland"), await refusal("wrong"));
+});
+
+test("no session is left of a sign-in that a change of the password has overtaken", async () => {
+  const { identities } = stores;
+  const passwords = passwordsWith(1);
+  const passwordHash = await passwords.hash("wonderland");
+  await identities.createUser({
+    name: "erin",
+    roles: [],
+    attributes: {},
+    passwordHash,
+    disabled: false,
+    createTime: 0,
+  });
+  const sessions = createSessions({
+    store: stores.sessions,
+    clock: Date.now,
+    random: randomBytes,
+    idleTimeoutMs: 60_000,
+    maxAgeMs: 600_000,
+    limit: 5,
+  });
+  const users = createUsers({
+    identities,
+    passwords,
+    clock: Date.now,
+    endSessions: (name) => sessions.endAll(name),
+  });
+  // The password is changed between the look at it and the session.
+  const overtaken: Passwords = {
+    ...passwords,
+    async check(password, phc) {
+      const outcome = await passwords.check(password, phc);
+      await users.setPassword("erin", "looking glass");
+      return outcome;
+    },
+  };
+  const verify = createPasswordVerifier({ identities, passwords: overtaken, sessions });
+  const attempt = { kind: "password", username: "erin", password: "wonderland" } as never;
+  await assert.rejects(async () => await verify(attempt, context), { code: "UNAUTHENTICATED" });
+  assert.deepEqual(await sessions.list("erin"), []);
 });

@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import type { Logger } from "pino";
 import { Authorization } from "../../gen/envoy/service/auth/v3/external_auth_pb.ts";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
+import { IdentityService } from "../../gen/gatehouse/auth/v1/identity_service_pb.ts";
 import { PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import { createDecisionClient } from "../shared/client/decisions/decision-client.ts";
 import { createServiceClient, type ServiceClientOptions } from "../shared/client/service-client.ts";
@@ -15,26 +16,35 @@ import { serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
 import { nodeArgon2 } from "./adapters/node-argon2.ts";
 import { createPolicyDecisions, createPolicyStepUps } from "./adapters/policy-decisions.ts";
+import { bootstrapWhenReady } from "./bootstrap.ts";
 import { createCheck } from "./check-app.ts";
 import type { AuthConfig } from "./config.ts";
 import { seedDemo } from "./demo.ts";
+import { createApiKeys } from "./domain/api-keys.ts";
 import { createAccessDecider, createAuthorizer } from "./domain/authorizer.ts";
 import type { Clock } from "./domain/clock.ts";
+import { createApiKeyVerifier } from "./domain/credentials/api-key.ts";
 import { createAuthenticator } from "./domain/credentials/authenticator.ts";
 import { createPasswordVerifier } from "./domain/credentials/password.ts";
 import { createSessionTokenVerifier } from "./domain/credentials/session-token.ts";
 import { createPasswords } from "./domain/passwords.ts";
 import { createSessions } from "./domain/sessions.ts";
+import { createUsers } from "./domain/users.ts";
 import { createWorkQueue } from "./domain/work-queue.ts";
 import { policyUnavailableReason } from "./errors.ts";
+import { createGuard, guarded } from "./guard.ts";
 import { createAuthenticateHandler } from "./handlers/authenticate.ts";
 import { createAuthorizeHandler } from "./handlers/authorize.ts";
+import { createApiKeyHandlers } from "./handlers/manage-api-keys.ts";
+import { createUserHandlers } from "./handlers/manage-users.ts";
 import { observeSignIns } from "./sign-in-metrics.ts";
 import { openStores } from "./stores.ts";
 
 /** Parts that can be replaced. */
 export interface AuthAppOverrides {
   readonly clock?: Clock;
+  /** Shows a text to whoever starts the service. Default: writes it to standard output. */
+  readonly announce?: (text: string) => void;
 }
 
 /**
@@ -70,17 +80,22 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     limit: config.sessionLimit,
   });
   const { identities } = stores;
+  const apiKeys = createApiKeys({ store: stores.apiKeys, clock, random: randomBytes });
+  const users = createUsers({ identities, passwords, clock, endSessions: (user) => sessions.endAll(user) });
   const authenticate = createAuthenticator({
     password: createPasswordVerifier({ identities, passwords, sessions }),
     bearerToken: createSessionTokenVerifier({ identities, sessions }),
+    apiKey: createApiKeyVerifier({ identities, apiKeys }),
   });
 
   const policyOptions = policyClientOptions(config);
   const policy = createDecisionClient({ ...policyOptions, observer: { breakerState: metrics.breakerState } });
   // A stream of decisions carries no explanations; these are calls of their own.
   const explainer = createServiceClient(PolicyService, policyOptions);
+  const decide = createPolicyDecisions(policy, config.policyTimeoutMs);
+  const guard = createGuard({ authenticate, decide, retryAfterMs: config.policyTimeoutMs });
   const deciding = {
-    decide: createPolicyDecisions(policy, config.policyTimeoutMs),
+    decide,
     findStepUps: createPolicyStepUps(explainer),
     sendRoles: config.authorizeSendRoles,
     contextMfa: config.authorizeContextMfa,
@@ -104,6 +119,10 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
       }),
       // Its contract, which is Envoy's, has no annotations to validate by.
       serve(Authorization, { check: check.handler }, { check: () => [] }),
+      serve(
+        IdentityService,
+        guarded(guard, { ...createUserHandlers(users, sessions), ...createApiKeyHandlers(apiKeys, users, clock) }),
+      ),
     ],
     readiness,
     logger,
@@ -111,17 +130,27 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     limits: hostLimits(config),
   });
 
+  const stopping = new AbortController();
+  let bootstrapped: Promise<void> | undefined;
+  const announce = overrides.announce ?? ((text) => void process.stdout.write(text));
+
   return {
     async start() {
       if (config.profile === "demo") {
         await stores.ready(AbortSignal.timeout(5_000));
         await seedDemo(identities, passwords, clock());
+      } else {
+        const { ready } = stores;
+        const { signal } = stopping;
+        bootstrapped = bootstrapWhenReady({ identities, apiKeys, clock, announce, ready, logger, signal });
       }
       return await host.start();
     },
     async stop() {
+      stopping.abort();
       await host.drain();
       check.close();
+      await bootstrapped;
       policy.close();
       explainer.close();
       await stores.close();

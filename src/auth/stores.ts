@@ -5,10 +5,13 @@ import type { ReadinessCheck } from "../shared/lifecycle/readiness.ts";
 import { createRedisConnector } from "../shared/store/redis.ts";
 import { tellRedisState } from "../shared/store/redis-readiness.ts";
 import { openSqlite } from "../shared/store/sqlite.ts";
+import { createRedisApiKeyStore } from "./adapters/redis-api-keys.ts";
 import { createRedisIdentityStore } from "./adapters/redis-identities.ts";
 import { createRedisSessionStore } from "./adapters/redis-sessions.ts";
+import { createSqliteApiKeyStore } from "./adapters/sqlite-api-keys.ts";
 import { createSqliteIdentityStore } from "./adapters/sqlite-identities.ts";
 import { createSqliteSessionStore } from "./adapters/sqlite-sessions.ts";
+import type { ApiKeyStore } from "./domain/api-keys.ts";
 import type { IdentityStore } from "./domain/identities.ts";
 import type { SessionStore } from "./domain/sessions.ts";
 
@@ -16,6 +19,7 @@ import type { SessionStore } from "./domain/sessions.ts";
 export interface Stores {
   readonly identities: IdentityStore;
   readonly sessions: SessionStore;
+  readonly apiKeys: ApiKeyStore;
   /** Waits until the store can be used. Rejects with `signal`'s reason when it aborts first. */
   ready(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -46,8 +50,9 @@ function openEmbedded({ dataDir, check }: StoresOptions): Stores {
   const database = openSqlite(join(dataDir, "auth.db"));
   const sessions = createSqliteSessionStore(database);
   const identities = createSqliteIdentityStore(database);
+  const apiKeys = createSqliteApiKeyStore(database);
   check.set(true);
-  return { identities, sessions, ready: async () => {}, close: async () => database.close() };
+  return { identities, sessions, apiKeys, ready: async () => {}, close: async () => database.close() };
 }
 
 function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
@@ -57,6 +62,7 @@ function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
   return {
     identities: createRedisIdentityStore(redis),
     sessions: createRedisSessionStore(redis),
+    apiKeys: createRedisApiKeyStore(redis),
     async ready(signal) {
       if (redis.status !== "ready") await once(redis, "ready", { signal });
     },

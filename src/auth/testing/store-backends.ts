@@ -4,19 +4,27 @@ import { join } from "node:path";
 import { startRedisServer } from "../../../test/support/redis-server.ts";
 import { createRedisConnector } from "../../shared/store/redis.ts";
 import { openSqlite } from "../../shared/store/sqlite.ts";
+import { createRedisApiKeyStore } from "../adapters/redis-api-keys.ts";
 import { createRedisIdentityStore } from "../adapters/redis-identities.ts";
 import { createRedisSessionStore } from "../adapters/redis-sessions.ts";
+import { createSqliteApiKeyStore } from "../adapters/sqlite-api-keys.ts";
 import { createSqliteIdentityStore } from "../adapters/sqlite-identities.ts";
 import { createSqliteSessionStore } from "../adapters/sqlite-sessions.ts";
+import type { ApiKeyStore } from "../domain/api-keys.ts";
 import type { IdentityStore } from "../domain/identities.ts";
 import type { SessionStore } from "../domain/sessions.ts";
 
-/** A store for the contract suites. */
-export interface StoreBackend {
+/** One connection to it. */
+export interface StoreReplica {
   readonly sessions: SessionStore;
   readonly identities: IdentityStore;
+  readonly apiKeys: ApiKeyStore;
+}
+
+/** A store for the contract suites. */
+export interface StoreBackend extends StoreReplica {
   /** The same data through a connection of its own, as another replica has it. */
-  readonly replica: { readonly sessions: SessionStore; readonly identities: IdentityStore };
+  readonly replica: StoreReplica;
   close(): Promise<void>;
 }
 
@@ -26,6 +34,7 @@ async function openSqliteBackend(): Promise<StoreBackend> {
   const [first, second] = databases.map((database) => ({
     sessions: createSqliteSessionStore(database),
     identities: createSqliteIdentityStore(database),
+    apiKeys: createSqliteApiKeyStore(database),
   }));
   return {
     ...first!,
@@ -45,6 +54,7 @@ async function openRedisBackend(cluster: boolean): Promise<StoreBackend> {
   const [first, second] = connections.map((redis) => ({
     sessions: createRedisSessionStore(redis),
     identities: createRedisIdentityStore(redis),
+    apiKeys: createRedisApiKeyStore(redis),
   }));
   return {
     ...first!,

@@ -2,7 +2,7 @@ import { ServiceError } from "../../../shared/service-error.ts";
 import { notAuthenticated } from "../../errors.ts";
 import { type IdentityStore, principalOf, type User } from "../identities.ts";
 import type { Passwords } from "../passwords.ts";
-import type { Sessions } from "../sessions.ts";
+import type { Session, Sessions } from "../sessions.ts";
 import { foldUserName } from "../user-name.ts";
 import type { Verifier } from "./credential.ts";
 
@@ -30,12 +30,24 @@ export function createPasswordVerifier(options: PasswordVerifierOptions): Verifi
     }
   }
 
+  /**
+   * Takes a session back whose user was changed, so that all sessions end, since the password was looked up: it may have
+   * been opened too late to be among those that ended, and what it is worth now nobody has proved.
+   */
+  async function assertUnchanged({ name, sessionEpoch }: User, { id }: Session): Promise<void> {
+    const user = await identities.findUser(name);
+    if (user?.sessionEpoch === sessionEpoch) return;
+    await sessions.end(id);
+    throw notAuthenticated();
+  }
+
   return async ({ username, password }, { signal }) => {
     const user = await identities.findUser(foldUserName(username));
     const { matches, outdated } = await passwords.check(password, user?.passwordHash, signal);
     if (user === undefined || !matches || user.disabled) throw notAuthenticated();
     if (outdated) await rehash(user, password, signal);
-    const { session, token } = await sessions.open(user.name, ["pwd"]);
+    const { session, token } = await sessions.open(user.name, ["pwd"], user.sessionEpoch);
+    await assertUnchanged(user, session);
     return {
       principal: principalOf(user),
       amr: session.amr,
