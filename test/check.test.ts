@@ -8,10 +8,13 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { Authorization, type CheckResponse } from "../gen/envoy/service/auth/v3/external_auth_pb.ts";
 import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
+import { IdentityService } from "../gen/gatehouse/auth/v1/identity_service_pb.ts";
 import { type Deployment, startDeployment } from "./support/deployment.ts";
 import { until } from "./support/until.ts";
 
 const policies = `
+@id("admins") permit (principal, action, resource == Gatehouse::Service::"auth") when { principal.roles.contains("gatehouse-admin") };
+@id("anything") permit (principal == User::"bob", action, resource == Page::"3");
 @id("read") permit (principal, action == Action::"read", resource == Page::"1") when { context.n == 2 };
 @id("sealed") permit (principal == User::"alice", action == Action::"seal", resource) when { context.mfa };
 @id("robots") permit (principal is Workload, action == Action::"read", resource == Page::"2");
@@ -38,6 +41,7 @@ writeFileSync(mappingPath, mapping("pages"));
 
 let deployment: Deployment;
 let token: string;
+let baseUrl: string;
 let auth: Client<typeof AuthService>;
 let envoy: Client<typeof Authorization>;
 
@@ -47,7 +51,8 @@ before(async () => {
     AUTH_CHECK_MAPPING: mappingPath,
     AUTHORIZE_CONTEXT_MFA: "true",
   });
-  const transport = createGrpcTransport({ baseUrl: `http://127.0.0.1:${deployment.ports.auth}` });
+  baseUrl = `http://127.0.0.1:${deployment.ports.auth}`;
+  const transport = createGrpcTransport({ baseUrl });
   auth = createClient(AuthService, transport);
   envoy = createClient(Authorization, transport);
   const password = { username: "alice", password: "wonderland" };
@@ -101,7 +106,7 @@ test("a request is let through by a credential, a rule and a policy, and by noth
     [400, statusOf(await check("GET", "/pages/%2e%2e/admin", bearer)), "climbing"],
     [401, statusOf(await check("GET", "/pages/1?n=2")), "no credential"],
     [401, statusOf(await check("GET", "/pages/1?n=2", { authorization: "Bearer no" })), "wrong token"],
-    [401, statusOf(await check("GET", "/pages/1?n=2", { "x-api-key": "key" })), "a kind that is not served"],
+    [401, statusOf(await check("GET", "/pages/1?n=2", { "x-api-key": "key" })), "wrong key"],
     [401, statusOf(await check("GET", "/pages/2", {}, "spiffe://elsewhere/ns/a/sa/b")), "foreign workload"],
   ];
   for (const [expected, actual, what] of answers) assert.equal(actual, expected, what);
@@ -124,6 +129,23 @@ test("a denial that a second factor would lift says so, in Check and in Authoriz
   const sealed = await authorize("seal");
   assert.deepEqual([sealed.allowed, sealed.stepUp], [false, ["mfa"]]);
   assert.deepEqual((await authorize("burn")).stepUp, []);
+});
+
+test("an API key is let through within its scopes, and with a revoked one nobody is", async () => {
+  const admin = createClient(IdentityService, createGrpcTransport({ baseUrl }));
+  const password = { username: "admin", password: "gatehouse" };
+  const { sessionToken } = await auth.authenticate({ credential: { case: "password", value: password } });
+  const call = { headers: { authorization: `Bearer ${sessionToken}` } };
+  const { key, apiKey } = await admin.createApiKey({ user: "bob", scopes: ["read"] }, call);
+  const withKey = (method: string) => check(method, "/pages/3", { "x-api-key": key });
+  const through = await withKey("GET");
+  assert.equal(statusOf(through), 200);
+  assert.ok(through.httpResponse.case === "okResponse");
+  const set = through.httpResponse.value.headers.map(({ header }) => `${header?.key}: ${header?.value}`);
+  assert.ok(set.includes('x-gatehouse-principal: User::"bob"'), set.join("\n"));
+  assert.equal(statusOf(await withKey("PUT")), 403);
+  await admin.revokeApiKey({ id: apiKey?.id ?? "" }, call);
+  assert.equal(statusOf(await withKey("GET")), 401);
 });
 
 test("a changed mapping comes into force, and one with faults does not", async () => {
