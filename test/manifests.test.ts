@@ -9,6 +9,7 @@ import { parseAllDocuments } from "yaml";
 import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { PolicyAdminService } from "../gen/gatehouse/policy/v1/policy_admin_service_pb.ts";
 import { PolicyService } from "../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import { parseMapping } from "../src/auth/check/mapping-file.ts";
 import { authFields } from "../src/auth/config.ts";
 import { policyFields } from "../src/policy/config.ts";
 import { type ConfigField, readConfig } from "../src/shared/config/config.ts";
@@ -246,11 +247,26 @@ test("every alert links to a section that exists", async () => {
   }
 });
 
+test("the mapping that is installed is one that auth-service accepts, where it looks for it, and denies everything", async () => {
+  const path = "k8s/base/check-mapping.yaml";
+  assert.equal(parseMapping(await read(path), path).ruleCount, 0);
+  const { containers, volumes } = find("Deployment", "auth-service").spec.template.spec;
+  const variable = containers[0].env.find((each: Manifest) => each.name === "AUTH_CHECK_MAPPING");
+  const mount = containers[0].volumeMounts.find((each: Manifest) => each.name === "check");
+  assert.equal(variable.value, `${mount.mountPath}/check-mapping.yaml`);
+  const volume = volumes.find((each: Manifest) => each.name === "check");
+  const base = objects.find((object) => object.kind === "Kustomization" && object.images);
+  const generator = base.configMapGenerator.find((each: Manifest) => each.name === volume.configMap.name);
+  assert.deepEqual(generator.files, ["check-mapping.yaml"]);
+});
+
 test("every manifest opens with what it is for", async () => {
   for (const path of files) assert.match(await read(path), /^# \S/, path);
 });
 
-test("the development overlay has the demo's policies", async () => {
+test("the development overlay has the demo's policies and mapping", async () => {
+  const mapping = "check-mapping.yaml";
+  assert.equal(await read(`k8s/overlays/dev/${mapping}`), await read(`policies/documents/${mapping}`));
   for (const name of ["policies.cedar", "schema.cedarschema", "entities.json"]) {
     assert.equal(await read(`k8s/overlays/dev/policies/${name}`), await read(`policies/documents/${name}`), name);
   }

@@ -1,24 +1,27 @@
 import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import type { Logger } from "pino";
+import { Authorization } from "../../gen/envoy/service/auth/v3/external_auth_pb.ts";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { IdentityService } from "../../gen/gatehouse/auth/v1/identity_service_pb.ts";
-import type { DecisionClient } from "../shared/client/decisions/decision.ts";
+import { PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import { createDecisionClient } from "../shared/client/decisions/decision-client.ts";
+import { createServiceClient, type ServiceClientOptions } from "../shared/client/service-client.ts";
 import { assertLoopback } from "../shared/config/demo-profile.ts";
 import { hostLimits } from "../shared/config/host-settings.ts";
 import { createReadiness } from "../shared/lifecycle/readiness.ts";
 import type { ServiceApp } from "../shared/lifecycle/run-service.ts";
-import { createMetrics, type Metrics } from "../shared/metrics/metrics.ts";
+import { createMetrics } from "../shared/metrics/metrics.ts";
 import { essential, serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
 import { nodeArgon2 } from "./adapters/node-argon2.ts";
-import { createPolicyDecisions } from "./adapters/policy-decisions.ts";
+import { createPolicyDecisions, createPolicyStepUps } from "./adapters/policy-decisions.ts";
 import { bootstrapWhenReady } from "./bootstrap.ts";
+import { createCheck } from "./check-app.ts";
 import type { AuthConfig } from "./config.ts";
 import { seedDemo } from "./demo.ts";
 import { createApiKeys } from "./domain/api-keys.ts";
-import { createAuthorizer } from "./domain/authorizer.ts";
+import { createAccessDecider, createAuthorizer } from "./domain/authorizer.ts";
 import type { Clock } from "./domain/clock.ts";
 import { createApiKeyVerifier } from "./domain/credentials/api-key.ts";
 import { createAuthenticator } from "./domain/credentials/authenticator.ts";
@@ -95,14 +98,25 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     apiKey: createApiKeyVerifier({ identities, apiKeys }),
   });
 
-  const policy = createPolicyClient(config, metrics);
+  const policyOptions = policyClientOptions(config);
+  const policy = createDecisionClient({ ...policyOptions, observer: { breakerState: metrics.breakerState } });
+  // A stream of decisions carries no explanations; these are calls of their own.
+  const explainer = createServiceClient(PolicyService, policyOptions);
   const decide = createPolicyDecisions(policy, config.policyTimeoutMs);
   const guard = createGuard({ authenticate, decide, retryAfterMs: config.policyTimeoutMs });
-  const authorize = createAuthorizer({
-    authenticate,
+  const deciding = {
     decide,
+    findStepUps: createPolicyStepUps(explainer),
     sendRoles: config.authorizeSendRoles,
     contextMfa: config.authorizeContextMfa,
+  };
+  const authorize = createAuthorizer({ authenticate, ...deciding });
+  const check = createCheck({
+    mappingPath: config.checkMapping,
+    authenticate,
+    decideAccess: createAccessDecider(deciding),
+    registry: metrics.registry,
+    logger,
   });
 
   const host = createHost({
@@ -117,6 +131,8 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
         listSessions: createListSessionsHandler(authenticate, sessions),
         revoke: createRevokeHandler({ revocations, introspect, guard }),
       }),
+      // Its contract, which is Envoy's, has no annotations to validate by.
+      serve(Authorization, { check: check.handler }, { check: () => [] }),
       essential(
         serve(
           IdentityService,
@@ -152,8 +168,10 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
       stopping.abort();
       await host.drain();
       tokens.stop();
+      check.close();
       await bootstrapped;
       policy.close();
+      explainer.close();
       await stores.close();
     },
   };
@@ -164,8 +182,8 @@ function argon2Parameters(config: AuthConfig) {
   return { memoryKib, passes, parallelism };
 }
 
-function createPolicyClient(config: AuthConfig, metrics: Metrics): DecisionClient {
-  return createDecisionClient({
+function policyClientOptions(config: AuthConfig): ServiceClientOptions {
+  return {
     address: config.policyAddress,
     target: "policy-service",
     unavailableReason: policyUnavailableReason,
@@ -176,6 +194,5 @@ function createPolicyClient(config: AuthConfig, metrics: Metrics): DecisionClien
     recoveryMs: config.policyBreakerRecoveryMs,
     maxConcurrent: config.policyMaxConcurrent,
     maxQueued: config.policyMaxConcurrent,
-    observer: { breakerState: metrics.breakerState },
-  });
+  };
 }

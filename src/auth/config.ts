@@ -25,6 +25,7 @@ export interface AuthConfig extends HostSettings, StoreSettings, TokenSettings {
   readonly policyMaxConcurrent: number;
   readonly authorizeSendRoles: boolean;
   readonly authorizeContextMfa: boolean;
+  readonly checkMapping: string;
 }
 
 /** Where each comes from and what it is for. */
@@ -135,5 +136,11 @@ export const authFields: ConfigFields<AuthConfig> = {
     doc: "Whether Authorize tells policies in `context.mfa` if a second factor was used. A strict schema must declare it. A caller's own `mfa` is dropped either way.",
     schema: boolean,
     fallback: "false",
+  },
+  checkMapping: {
+    env: "AUTH_CHECK_MAPPING",
+    doc: "File that maps requests to actions and resources for Envoy's `Check`, YAML or JSON, read again when it changes; see [check-mapping](check-mapping.md). Unset: `Check` refuses everything with 503.",
+    schema: text,
+    fallback: "",
   },
 };

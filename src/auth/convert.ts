@@ -66,7 +66,7 @@ export function authenticateResponse(
 }
 
 export function authorizeResponse(authorization: Authorization): MessageInitShape<typeof AuthorizeResponseSchema> {
-  const { principal, decision } = authorization;
+  const { principal, decision, stepUp } = authorization;
   const { allowed, determiningPolicies, revision, decisionId } = decision;
   return {
     allowed,
@@ -74,6 +74,7 @@ export function authorizeResponse(authorization: Authorization): MessageInitShap
     determiningPolicies: [...determiningPolicies],
     revision,
     decisionId,
+    stepUp: [...stepUp],
   };
 }
 

@@ -59,6 +59,11 @@ export function policyUnavailable(retryAfterMs: number, cause: unknown): Service
 
 export const policyUnavailableReason = "POLICY_UNAVAILABLE";
 
+/** Check has no mapping to go by. */
+export function noMapping(): ServiceError {
+  return new ServiceError("FAILED_PRECONDITION", "AUTH_CHECK_MAPPING is not set.", { reason: "NO_MAPPING" });
+}
+
 /** A call that needs a credential in its headers has none. */
 export function credentialMissing(): ServiceError {
   return new ServiceError("UNAUTHENTICATED", "The call needs an `authorization: Bearer …` header.", {
