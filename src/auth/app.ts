@@ -32,10 +32,15 @@ import { policyUnavailableReason } from "./errors.ts";
 import { createGuard, guarded } from "./guard.ts";
 import { createAuthenticateHandler } from "./handlers/authenticate.ts";
 import { createAuthorizeHandler } from "./handlers/authorize.ts";
+import { createIntrospectHandler } from "./handlers/introspect.ts";
+import { createListSessionsHandler } from "./handlers/list-sessions.ts";
 import { createApiKeyHandlers } from "./handlers/manage-api-keys.ts";
 import { createUserHandlers } from "./handlers/manage-users.ts";
+import { createRefreshHandler } from "./handlers/refresh.ts";
+import { createRevokeHandler } from "./handlers/revoke.ts";
 import { observeSignIns } from "./sign-in-metrics.ts";
 import { openStores } from "./stores.ts";
+import { createTokens } from "./tokens.ts";
 
 /** Parts that can be replaced. */
 export interface AuthAppOverrides {
@@ -55,7 +60,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
   const readiness = createReadiness();
   const metrics = createMetrics({ service: "auth-service" });
 
-  const stores = openStores({ ...config, logger, check: readiness.add("store") });
+  const stores = openStores({ ...config, logger, check: readiness.add("store"), clock });
   const queue = createWorkQueue({
     concurrency: config.argon2Concurrency || Math.min(3, Math.max(1, availableParallelism() - 1)),
     maxQueued: config.argon2Queue,
@@ -77,11 +82,16 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     limit: config.sessionLimit,
   });
   const { identities } = stores;
+  const sessionToken = createSessionTokenVerifier({ identities, sessions });
   const apiKeys = createApiKeys({ store: stores.apiKeys, clock, random: randomBytes });
-  const users = createUsers({ identities, passwords, clock, endSessions: (user) => sessions.endAll(user) });
+  const tokens = createTokens({ config, stores, sessions, apiKeys, sessionToken, clock, logger, metrics });
+  const { issuer, introspect, revocations } = tokens;
+  const endSessions = (user: string): Promise<string> => revocations.revoke({ kind: "user", user });
+  const users = createUsers({ identities, passwords, clock, endSessions });
   const authenticate = createAuthenticator({
     password: createPasswordVerifier({ identities, passwords, sessions }),
-    bearerToken: createSessionTokenVerifier({ identities, sessions }),
+    bearerToken: tokens.bearerToken,
+    client: tokens.client,
     apiKey: createApiKeyVerifier({ identities, apiKeys }),
   });
 
@@ -100,14 +110,19 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     http: { host: config.httpHost, port: config.httpPort, env: "AUTH_HTTP_PORT" },
     services: [
       serve(AuthService, {
-        authenticate: createAuthenticateHandler(authenticate),
+        authenticate: createAuthenticateHandler(authenticate, issuer),
         authorize: createAuthorizeHandler(authorize),
+        ...(issuer === undefined ? {} : { refresh: createRefreshHandler(issuer) }),
+        introspect: createIntrospectHandler(introspect, tokens.issuerName),
+        listSessions: createListSessionsHandler(authenticate, sessions),
+        revoke: createRevokeHandler({ revocations, introspect, guard }),
       }),
       serve(
         IdentityService,
         guarded(guard, { ...createUserHandlers(users, sessions), ...createApiKeyHandlers(apiKeys, users, clock) }),
       ),
     ],
+    routes: tokens.routes(authenticate),
     readiness,
     logger,
     metrics,
@@ -128,11 +143,13 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
         const { signal } = stopping;
         bootstrapped = bootstrapWhenReady({ identities, apiKeys, clock, announce, ready, logger, signal });
       }
+      await tokens.start();
       return await host.start();
     },
     async stop() {
       stopping.abort();
       await host.drain();
+      tokens.stop();
       await bootstrapped;
       policy.close();
       await stores.close();

@@ -6,7 +6,7 @@ import type {
   AuthorizeRequest,
   AuthorizeResponseSchema,
 } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
-import type { PrincipalSchema, SessionSchema } from "../../gen/gatehouse/auth/v1/principal_pb.ts";
+import type { PrincipalSchema, SessionSchema, TokenSetSchema } from "../../gen/gatehouse/auth/v1/principal_pb.ts";
 import type { CallContext } from "../shared/rpc/handler.ts";
 import { invalidArgument } from "../shared/service-error.ts";
 import type { AccessRequest, Authorization, DecisionCall } from "./domain/authorizer.ts";
@@ -52,12 +52,14 @@ export function callOf({ signal, peerAddress, deadline, traceparent, requestId }
 
 export function authenticateResponse(
   authentication: Authentication,
+  tokens?: MessageInitShape<typeof TokenSetSchema>,
 ): MessageInitShape<typeof AuthenticateResponseSchema> {
   const { principal, session, sessionToken, expireTime, apiKey } = authentication;
   return {
     principal: toPrincipal(principal),
     ...(session === undefined ? {} : { session: toSession(session) }),
     ...(sessionToken === undefined ? {} : { sessionToken }),
+    ...(tokens === undefined ? {} : { tokens }),
     ...(expireTime === undefined ? {} : { expireTime: timestampFromMs(expireTime) }),
     apiKeyScopes: [...(apiKey?.scopes ?? [])],
   };
@@ -75,7 +77,7 @@ export function authorizeResponse(authorization: Authorization): MessageInitShap
   };
 }
 
-function toPrincipal({ type, id, roles, attributes }: Principal): MessageInitShape<typeof PrincipalSchema> {
+export function toPrincipal({ type, id, roles, attributes }: Principal): MessageInitShape<typeof PrincipalSchema> {
   return { type, id, roles: [...roles], attributes: attributes as JsonObject };
 }
 

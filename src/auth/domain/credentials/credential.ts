@@ -2,6 +2,7 @@ import type { Awaitable } from "../../../shared/awaitable.ts";
 import type { ApiKey } from "../api-keys.ts";
 import type { Principal } from "../principal.ts";
 import type { Session } from "../sessions.ts";
+import type { AccessToken } from "../tokens/access-tokens.ts";
 
 /** What a caller presents to say who it is. */
 export type Credential =
@@ -33,6 +34,8 @@ export interface Authentication {
   readonly session?: Session;
   /** Opens the session. Only when it was just opened. Secret. */
   readonly sessionToken?: string;
+  /** What the credential says, when it was an access token. */
+  readonly accessToken?: AccessToken;
   /** When the credential expires, in milliseconds since the epoch. */
   readonly expireTime?: number;
   /** The API key that was presented. It may not be good for all that its principal may do, see isInScope. */
