@@ -119,7 +119,10 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
       }),
       serve(
         IdentityService,
-        guarded(guard, { ...createUserHandlers(users, sessions), ...createApiKeyHandlers(apiKeys, users, clock) }),
+        guarded(guard, {
+          ...createUserHandlers(users, sessions),
+          ...createApiKeyHandlers({ apiKeys, users, revocations, clock }),
+        }),
       ),
     ],
     routes: tokens.routes(authenticate),
