@@ -136,7 +136,10 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
       essential(
         serve(
           IdentityService,
-          guarded(guard, { ...createUserHandlers(users, sessions), ...createApiKeyHandlers(apiKeys, users, clock) }),
+          guarded(guard, {
+            ...createUserHandlers(users, sessions),
+            ...createApiKeyHandlers({ apiKeys, users, revocations, clock }),
+          }),
         ),
       ),
     ],
