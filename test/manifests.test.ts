@@ -13,6 +13,9 @@ import { authFields } from "../src/auth/config.ts";
 import { policyFields } from "../src/policy/config.ts";
 import { type ConfigField, readConfig } from "../src/shared/config/config.ts";
 import { createMetrics } from "../src/shared/metrics/metrics.ts";
+import { Admission } from "../src/shared/rpc/admission/admission.ts";
+import { defaultOverloadLimits } from "../src/shared/rpc/admission/overload-limits.ts";
+import { observeAdmission } from "../src/shared/rpc/admission/overload-metrics.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: Kubernetes objects are looked into as they are written.
 type Manifest = any;
@@ -206,6 +209,9 @@ test("protected workloads are checked by the provider that the mesh has, and it 
 
 test("metric names in dashboards, alerts, autoscalers and docs are exported by the services", async () => {
   const registry = createMetrics({ service: "auth-service" }).registry;
+  const admission = new Admission(defaultOverloadLimits);
+  observeAdmission(registry, admission);
+  admission.close();
   const exported = new Set(registry.getMetricsAsArray().map((metric) => metric.name));
   const base = (name: string): string => (exported.has(name) ? name : name.replace(/_(bucket|sum|count)$/, ""));
   const dashboard = await read("k8s/monitoring/dashboards/gatehouse.json");

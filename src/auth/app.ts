@@ -10,7 +10,7 @@ import { hostLimits } from "../shared/config/host-settings.ts";
 import { createReadiness } from "../shared/lifecycle/readiness.ts";
 import type { ServiceApp } from "../shared/lifecycle/run-service.ts";
 import { createMetrics, type Metrics } from "../shared/metrics/metrics.ts";
-import { serve } from "../shared/rpc/handler.ts";
+import { essential, serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
 import { nodeArgon2 } from "./adapters/node-argon2.ts";
 import { createPolicyDecisions } from "./adapters/policy-decisions.ts";
@@ -117,9 +117,11 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
         listSessions: createListSessionsHandler(authenticate, sessions),
         revoke: createRevokeHandler({ revocations, introspect, guard }),
       }),
-      serve(
-        IdentityService,
-        guarded(guard, { ...createUserHandlers(users, sessions), ...createApiKeyHandlers(apiKeys, users, clock) }),
+      essential(
+        serve(
+          IdentityService,
+          guarded(guard, { ...createUserHandlers(users, sessions), ...createApiKeyHandlers(apiKeys, users, clock) }),
+        ),
       ),
     ],
     routes: tokens.routes(authenticate),
