@@ -174,6 +174,10 @@ export function createTokens(options: TokensOptions): Tokens {
   };
 }
 
+function demoIssuer({ httpHost, httpPort }: AuthConfig): string {
+  return `http://${httpHost.includes(":") ? `[${httpHost.replace(/[[\]]/g, "")}]` : httpHost}:${httpPort}`;
+}
+
 interface Issuing {
   readonly keys: KeyRing;
   readonly accessTokens: AccessTokens;
@@ -186,7 +190,7 @@ function createIssuing(
   metrics: Metrics,
 ): Issuing | undefined {
   const demo = config.profile === "demo";
-  const issuer = config.issuer || (demo ? `http://${config.httpHost}:${config.httpPort}` : "");
+  const issuer = config.issuer || (demo ? demoIssuer(config) : "");
   if (issuer === "") return undefined;
   const configured = config.encryptionKeys;
   const encryptionKeys = configured.length === 0 && demo ? demoEncryptionKey(config.dataDir) : configured;
