@@ -5,24 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { createSessions, type Sessions } from "../src/auth/domain/sessions.ts";
-import { openStores, type Stores } from "../src/auth/stores.ts";
-import { createLogger } from "../src/shared/logger/logger.ts";
-import { type RedisServer, startRedisServer } from "./support/redis-server.ts";
+import type { Stores } from "../src/auth/stores.ts";
+import { type AuthBackend, authBackends, openAuthStores } from "./support/auth-backends.ts";
+import { startRedisServer } from "./support/redis-server.ts";
 
 const minute = 60_000;
 const day = 24 * 60 * minute;
-
-interface Backend {
-  open(): Promise<Stores>;
-  close(): Promise<void>;
-}
-
-async function open(redisUrl: string, dataDir: string): Promise<Stores> {
-  const logger = createLogger({ service: "test", level: "silent" });
-  const stores = openStores({ redisUrl, dataDir, logger, check: { set: () => undefined } });
-  await stores.ready(AbortSignal.timeout(5_000));
-  return stores;
-}
 
 function sessionsIn({ sessions }: Stores, clock: () => number): Sessions {
   return createSessions({
@@ -35,26 +23,9 @@ function sessionsIn({ sessions }: Stores, clock: () => number): Sessions {
   });
 }
 
-/** Every store that auth-service can be given. */
-const backends: Readonly<Record<string, () => Promise<Backend>>> = {
-  SQLite: async () => {
-    const dir = mkdtempSync(join(tmpdir(), "gatehouse-stores-"));
-    return { open: () => open("", dir), close: async () => rmSync(dir, { recursive: true }) };
-  },
-  Redis: async () => {
-    const server = await startRedisServer();
-    return { open: () => open(server.url, ""), close: () => server.stop() };
-  },
-  "Redis Cluster": async () => {
-    const server: RedisServer = await startRedisServer({ cluster: true });
-    const url = `redis+cluster://127.0.0.1:${server.port}`;
-    return { open: () => open(url, ""), close: () => server.stop() };
-  },
-};
-
-for (const [name, start] of Object.entries(backends)) {
+for (const [name, start] of Object.entries(authBackends)) {
   describe(`stores of auth-service on ${name}`, () => {
-    let backend: Backend;
+    let backend: AuthBackend;
     let stores: Stores;
     let now = 1_800_000_000_000;
     let users = 0;
@@ -183,7 +154,7 @@ for (const [name, start] of Object.entries(backends)) {
 
 it("neither a token nor anything to make one of is in the embedded store, whose file is its owner's", async () => {
   const dir = mkdtempSync(join(tmpdir(), "gatehouse-stores-"));
-  const stores = await open("", dir);
+  const stores = await openAuthStores("", dir);
   const sessions = sessionsIn(stores, Date.now);
   const { token } = await sessions.open("alice", ["pwd"]);
   const bytes = ["auth.db", "auth.db-wal"].map((file) => readFileSync(join(dir, file), "latin1")).join("");
@@ -195,7 +166,7 @@ it("neither a token nor anything to make one of is in the embedded store, whose 
 
 it("a Redis that is gone is UNAVAILABLE soon, and is used again when it is back", async () => {
   const server = await startRedisServer();
-  const stores = await open(server.url, "");
+  const stores = await openAuthStores(server.url, "");
   const sessions = sessionsIn(stores, Date.now);
   try {
     const { token } = await sessions.open("alice", ["pwd"]);

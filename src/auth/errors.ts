@@ -36,6 +36,14 @@ export function signInOverloaded(retryAfterMs: number): ServiceError {
   });
 }
 
+/** Too many failures: the same whether or not there is such a user. */
+export function signInLocked(retryAfterMs: number): ServiceError {
+  return new ServiceError("RESOURCE_EXHAUSTED", "Too many failed attempts.", {
+    reason: "TOO_MANY_FAILURES",
+    retryAfterMs,
+  });
+}
+
 export function callerLeft(): ServiceError {
   return new ServiceError("CANCELLED", "The caller has left.", { reason: "CANCELLED" });
 }

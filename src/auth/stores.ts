@@ -7,16 +7,20 @@ import { createRedisConnector } from "../shared/store/redis.ts";
 import { withoutCommand } from "../shared/store/redis-errors.ts";
 import { openSqlite } from "../shared/store/sqlite.ts";
 import { createRedisIdentityStore } from "./adapters/redis-identities.ts";
+import { createRedisLockoutStore } from "./adapters/redis-lockout.ts";
 import { createRedisSessionStore } from "./adapters/redis-sessions.ts";
 import { createSqliteIdentityStore } from "./adapters/sqlite-identities.ts";
+import { createSqliteLockoutStore } from "./adapters/sqlite-lockout.ts";
 import { createSqliteSessionStore } from "./adapters/sqlite-sessions.ts";
 import type { IdentityStore } from "./domain/identities.ts";
+import type { LockoutStore } from "./domain/lockout.ts";
 import type { SessionStore } from "./domain/sessions.ts";
 
 /** All that auth-service keeps. */
 export interface Stores {
   readonly identities: IdentityStore;
   readonly sessions: SessionStore;
+  readonly lockout: LockoutStore;
   /** Waits until the store can be used. Rejects with `signal`'s reason when it aborts first. */
   ready(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -47,8 +51,9 @@ function openEmbedded({ dataDir, check }: StoresOptions): Stores {
   const database = openSqlite(join(dataDir, "auth.db"));
   const sessions = createSqliteSessionStore(database);
   const identities = createSqliteIdentityStore(database);
+  const lockout = createSqliteLockoutStore(database);
   check.set(true);
-  return { identities, sessions, ready: async () => {}, close: async () => database.close() };
+  return { identities, sessions, lockout, ready: async () => {}, close: async () => database.close() };
 }
 
 function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
@@ -58,6 +63,7 @@ function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
   return {
     identities: createRedisIdentityStore(redis),
     sessions: createRedisSessionStore(redis),
+    lockout: createRedisLockoutStore(redis),
     async ready(signal) {
       if (redis.status !== "ready") await once(redis, "ready", { signal });
     },

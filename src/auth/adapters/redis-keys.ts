@@ -29,3 +29,19 @@ export function sessionsOfUserKey(partition: string, user: string): string {
 export function userKey(name: string): string {
   return `gatehouse:{${partitionOf(name)}}:user:${name}`;
 }
+
+/** Hash: failures of a subject; of those from one of its known networks where one is given. */
+export function failureCounterKey(kind: string, subject: string, network?: string): string {
+  const counter = `gatehouse:{${partitionOfSubject(subject)}}:failures:${kind}:${subject}`;
+  return network === undefined ? counter : `${counter}:${network}`;
+}
+
+/** Sorted set: networks that a subject has signed in from, by the time of the last. */
+export function knownNetworksKey(subject: string): string {
+  return `gatehouse:{${partitionOfSubject(subject)}}:known-networks:${subject}`;
+}
+
+/** A subject is the SHA-256 of a name, so that its partition is the name's own. */
+function partitionOfSubject(subject: string): string {
+  return Buffer.from(subject, "base64url").toString("hex", 0, 2);
+}
