@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { nodeArgon2 } from "../src/auth/adapters/node-argon2.ts";
 import { createPasswordVerifier } from "../src/auth/domain/credentials/password.ts";
+import { createLockout } from "../src/auth/domain/lockout.ts";
 import { createPasswords, type Passwords } from "../src/auth/domain/passwords.ts";
 import { createSessions } from "../src/auth/domain/sessions.ts";
 import { createWorkQueue } from "../src/auth/domain/work-queue.ts";
@@ -52,7 +53,20 @@ function verifierWith(passes: number) {
     maxAgeMs: 600_000,
     limit: 5,
   });
-  return createPasswordVerifier({ identities, passwords: passwordsWith(passes), sessions });
+  const rule = { failures: 100, firstDelayMs: 1_000, maxDelayMs: 1_000 };
+  const lockout = createLockout({
+    store: stores.lockout,
+    clock: Date.now,
+    rules: { password: rule, "second-factor": rule, network: rule },
+    observer: { refused: () => undefined, delayed: () => undefined },
+  });
+  return createPasswordVerifier({
+    identities,
+    passwords: passwordsWith(passes),
+    sessions,
+    lockout,
+    networkOf: () => undefined,
+  });
 }
 
 const storedHash = async (): Promise<string> => (await stores.identities.findUser("alice"))?.passwordHash ?? "";

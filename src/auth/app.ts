@@ -16,16 +16,20 @@ import { createPolicyDecisions } from "./adapters/policy-decisions.ts";
 import type { AuthConfig } from "./config.ts";
 import { seedDemo } from "./demo.ts";
 import { createAuthorizer } from "./domain/authorizer.ts";
+import { clientNetwork } from "./domain/client-network.ts";
 import type { Clock } from "./domain/clock.ts";
 import { createAuthenticator } from "./domain/credentials/authenticator.ts";
 import { createPasswordVerifier } from "./domain/credentials/password.ts";
 import { createSessionTokenVerifier } from "./domain/credentials/session-token.ts";
+import { createLockout } from "./domain/lockout.ts";
 import { createPasswords } from "./domain/passwords.ts";
 import { createSessions } from "./domain/sessions.ts";
 import { createWorkQueue } from "./domain/work-queue.ts";
 import { policyUnavailableReason } from "./errors.ts";
 import { createAuthenticateHandler } from "./handlers/authenticate.ts";
 import { createAuthorizeHandler } from "./handlers/authorize.ts";
+import { observeLockout } from "./lockout-metrics.ts";
+import { lockoutRules } from "./sign-in-config.ts";
 import { observeSignIns } from "./sign-in-metrics.ts";
 import { openStores } from "./stores.ts";
 
@@ -67,8 +71,20 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     limit: config.sessionLimit,
   });
   const { identities } = stores;
+  const lockout = createLockout({
+    store: stores.lockout,
+    clock,
+    rules: lockoutRules(config),
+    observer: observeLockout(metrics.registry),
+  });
   const authenticate = createAuthenticator({
-    password: createPasswordVerifier({ identities, passwords, sessions }),
+    password: createPasswordVerifier({
+      identities,
+      passwords,
+      sessions,
+      lockout,
+      networkOf: (attempt) => clientNetwork(attempt, config.trustedProxies),
+    }),
     bearerToken: createSessionTokenVerifier({ identities, sessions }),
   });
 

@@ -46,8 +46,17 @@ export function accessOf({ action, resource, context }: AuthorizeRequest): Acces
 }
 
 /** What the domain is told of a call. */
-export function callOf({ signal, peerAddress, deadline, traceparent, requestId }: CallContext): DecisionCall {
-  return { signal, peerAddress, traceparent, requestId, ...(deadline === undefined ? {} : { deadline }) };
+export function callOf(context: CallContext): DecisionCall {
+  const { signal, peerAddress, deadline, traceparent, requestId } = context;
+  const forwardedFor = context.header("x-forwarded-for");
+  return {
+    signal,
+    peerAddress,
+    traceparent,
+    requestId,
+    ...(forwardedFor === undefined ? {} : { forwardedFor }),
+    ...(deadline === undefined ? {} : { deadline }),
+  };
 }
 
 export function authenticateResponse(

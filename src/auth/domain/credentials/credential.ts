@@ -22,6 +22,8 @@ export interface Attempt {
   readonly signal?: AbortSignal;
   /** Address of the peer, without its port. */
   readonly peerAddress: string;
+  /** Value of `x-forwarded-for`, which anybody may write. */
+  readonly forwardedFor?: string;
 }
 
 /** Whom a credential belongs to. */
