@@ -8,12 +8,15 @@ import { withoutCommand } from "../shared/store/redis-errors.ts";
 import { openSqlite } from "../shared/store/sqlite.ts";
 import { createRedisIdentityStore } from "./adapters/redis-identities.ts";
 import { createRedisLockoutStore } from "./adapters/redis-lockout.ts";
+import { createRedisSecondFactorStore } from "./adapters/redis-second-factors.ts";
 import { createRedisSessionStore } from "./adapters/redis-sessions.ts";
 import { createSqliteIdentityStore } from "./adapters/sqlite-identities.ts";
 import { createSqliteLockoutStore } from "./adapters/sqlite-lockout.ts";
+import { createSqliteSecondFactorStore } from "./adapters/sqlite-second-factors.ts";
 import { createSqliteSessionStore } from "./adapters/sqlite-sessions.ts";
 import type { IdentityStore } from "./domain/identities.ts";
 import type { LockoutStore } from "./domain/lockout.ts";
+import type { SecondFactorStore } from "./domain/second-factors.ts";
 import type { SessionStore } from "./domain/sessions.ts";
 
 /** All that auth-service keeps. */
@@ -21,6 +24,7 @@ export interface Stores {
   readonly identities: IdentityStore;
   readonly sessions: SessionStore;
   readonly lockout: LockoutStore;
+  readonly secondFactors: SecondFactorStore;
   /** Waits until the store can be used. Rejects with `signal`'s reason when it aborts first. */
   ready(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -52,8 +56,9 @@ function openEmbedded({ dataDir, check }: StoresOptions): Stores {
   const sessions = createSqliteSessionStore(database);
   const identities = createSqliteIdentityStore(database);
   const lockout = createSqliteLockoutStore(database);
+  const secondFactors = createSqliteSecondFactorStore(database);
   check.set(true);
-  return { identities, sessions, lockout, ready: async () => {}, close: async () => database.close() };
+  return { identities, sessions, lockout, secondFactors, ready: async () => {}, close: async () => database.close() };
 }
 
 function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
@@ -64,6 +69,7 @@ function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
     identities: createRedisIdentityStore(redis),
     sessions: createRedisSessionStore(redis),
     lockout: createRedisLockoutStore(redis),
+    secondFactors: createRedisSecondFactorStore(redis),
     async ready(signal) {
       if (redis.status !== "ready") await once(redis, "ready", { signal });
     },

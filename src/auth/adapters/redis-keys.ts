@@ -45,3 +45,13 @@ export function knownNetworksKey(subject: string): string {
 function partitionOfSubject(subject: string): string {
   return Buffer.from(subject, "base64url").toString("hex", 0, 2);
 }
+
+/** Hash: authenticator of a user, and one that waits to be confirmed. */
+export function secondFactorsKey(user: string): string {
+  return `gatehouse:{${partitionOf(user)}}:second-factors:${user}`;
+}
+
+/** Set: hashes of a user's unused backup codes. */
+export function backupCodesKey(user: string): string {
+  return `gatehouse:{${partitionOf(user)}}:backup-codes:${user}`;
+}
