@@ -8,6 +8,7 @@ import { nodeArgon2 } from "../src/auth/adapters/node-argon2.ts";
 import { createPasswordVerifier } from "../src/auth/domain/credentials/password.ts";
 import { createLockout } from "../src/auth/domain/lockout.ts";
 import { createPasswords, type Passwords } from "../src/auth/domain/passwords.ts";
+import { createSecondFactors } from "../src/auth/domain/second-factors.ts";
 import { createSessions } from "../src/auth/domain/sessions.ts";
 import { createWorkQueue } from "../src/auth/domain/work-queue.ts";
 import { openStores, type Stores } from "../src/auth/stores.ts";
@@ -60,9 +61,17 @@ function verifierWith(passes: number) {
     rules: { password: rule, "second-factor": rule, network: rule },
     observer: { refused: () => undefined, delayed: () => undefined },
   });
+  const secondFactors = createSecondFactors({
+    store: stores.secondFactors,
+    secretBox: undefined,
+    clock: Date.now,
+    random: randomBytes,
+    issuer: "Gatehouse",
+  });
   return createPasswordVerifier({
     identities,
     passwords: passwordsWith(passes),
+    secondFactors,
     sessions,
     lockout,
     networkOf: () => undefined,

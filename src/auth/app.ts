@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import type { Logger } from "pino";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
+import { SecondFactorService } from "../../gen/gatehouse/auth/v1/second_factor_service_pb.ts";
 import { PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import { createServiceClient, type ServiceClient } from "../shared/client/service-client.ts";
 import { assertLoopback } from "../shared/config/demo-profile.ts";
@@ -15,19 +16,25 @@ import { nodeArgon2 } from "./adapters/node-argon2.ts";
 import { createPolicyDecisions } from "./adapters/policy-decisions.ts";
 import type { AuthConfig } from "./config.ts";
 import { seedDemo } from "./demo.ts";
+import { demoEncryptionKey } from "./demo-encryption-key.ts";
 import { createAuthorizer } from "./domain/authorizer.ts";
 import { clientNetwork } from "./domain/client-network.ts";
 import type { Clock } from "./domain/clock.ts";
 import { createAuthenticator } from "./domain/credentials/authenticator.ts";
+import type { Attempt } from "./domain/credentials/credential.ts";
 import { createPasswordVerifier } from "./domain/credentials/password.ts";
 import { createSessionTokenVerifier } from "./domain/credentials/session-token.ts";
 import { createLockout } from "./domain/lockout.ts";
 import { createPasswords } from "./domain/passwords.ts";
+import { createSecondFactors } from "./domain/second-factors.ts";
+import { createSecretBox, type SecretBox } from "./domain/secret-box.ts";
 import { createSessions } from "./domain/sessions.ts";
 import { createWorkQueue } from "./domain/work-queue.ts";
 import { policyUnavailableReason } from "./errors.ts";
 import { createAuthenticateHandler } from "./handlers/authenticate.ts";
 import { createAuthorizeHandler } from "./handlers/authorize.ts";
+import { createSecondFactorHandlers } from "./handlers/second-factors.ts";
+import { createSessionCaller } from "./handlers/session-caller.ts";
 import { observeLockout } from "./lockout-metrics.ts";
 import { lockoutRules } from "./sign-in-config.ts";
 import { observeSignIns } from "./sign-in-metrics.ts";
@@ -77,15 +84,18 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     rules: lockoutRules(config),
     observer: observeLockout(metrics.registry),
   });
+  const secondFactors = createSecondFactors({
+    store: stores.secondFactors,
+    secretBox: createConfiguredSecretBox(config),
+    clock,
+    random: randomBytes,
+    issuer: config.secondFactorIssuer,
+  });
+  const networkOf = (attempt: Attempt): string | undefined => clientNetwork(attempt, config.trustedProxies);
+  const verifySessionToken = createSessionTokenVerifier({ identities, sessions });
   const authenticate = createAuthenticator({
-    password: createPasswordVerifier({
-      identities,
-      passwords,
-      sessions,
-      lockout,
-      networkOf: (attempt) => clientNetwork(attempt, config.trustedProxies),
-    }),
-    bearerToken: createSessionTokenVerifier({ identities, sessions }),
+    password: createPasswordVerifier({ identities, passwords, secondFactors, sessions, lockout, networkOf }),
+    bearerToken: verifySessionToken,
   });
 
   const policy = createPolicyClient(config, metrics);
@@ -104,6 +114,15 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
         authenticate: createAuthenticateHandler(authenticate),
         authorize: createAuthorizeHandler(authorize),
       }),
+      serve(
+        SecondFactorService,
+        createSecondFactorHandlers({
+          secondFactors,
+          caller: createSessionCaller({ verify: verifySessionToken, clock, recentMs: config.secondFactorSignInAgeMs }),
+          lockout,
+          networkOf,
+        }),
+      ),
     ],
     readiness,
     logger,
@@ -125,6 +144,11 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
       await stores.close();
     },
   };
+}
+
+function createConfiguredSecretBox({ encryptionKeys, profile, dataDir }: AuthConfig): SecretBox | undefined {
+  const keys = encryptionKeys.length === 0 && profile === "demo" ? demoEncryptionKey(dataDir) : encryptionKeys;
+  return keys.length === 0 ? undefined : createSecretBox(keys, randomBytes);
 }
 
 function argon2Parameters(config: AuthConfig) {

@@ -5,13 +5,16 @@ import type {
   AuthenticateResponseSchema,
   AuthorizeRequest,
   AuthorizeResponseSchema,
+  SecondFactor,
 } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import type { PrincipalSchema, SessionSchema } from "../../gen/gatehouse/auth/v1/principal_pb.ts";
 import type { CallContext } from "../shared/rpc/handler.ts";
 import { invalidArgument } from "../shared/service-error.ts";
+import { acrOf } from "./domain/acr.ts";
 import type { AccessRequest, Authorization, DecisionCall } from "./domain/authorizer.ts";
 import type { Authentication, Credential } from "./domain/credentials/credential.ts";
 import type { Principal } from "./domain/principal.ts";
+import type { SecondFactorProof } from "./domain/second-factors.ts";
 import type { Session } from "./domain/sessions.ts";
 
 /** @throws ServiceError INVALID_ARGUMENT when no credential is set. */
@@ -31,6 +34,26 @@ export function credentialOf({ credential }: AuthenticateRequest | AuthorizeRequ
       return { kind: "peer" };
     case undefined:
       throw invalidArgument([{ field: "credential", description: "exactly one must be set" }]);
+  }
+}
+
+/** @throws ServiceError INVALID_ARGUMENT when there is a second factor beside anything but a password. */
+export function withSecondFactor(credential: Credential, secondFactor: SecondFactor | undefined): Credential {
+  if (secondFactor === undefined) return credential;
+  if (credential.kind !== "password") {
+    throw invalidArgument([{ field: "second_factor", description: "goes with a password only" }]);
+  }
+  return { ...credential, secondFactor: proofOf(secondFactor) };
+}
+
+function proofOf({ factor }: SecondFactor): SecondFactorProof {
+  switch (factor.case) {
+    case "totpCode":
+      return { kind: "totp", code: factor.value };
+    case "backupCode":
+      return { kind: "backupCode", code: factor.value };
+    case undefined:
+      throw invalidArgument([{ field: "second_factor.factor", description: "exactly one must be set" }]);
   }
 }
 
@@ -95,5 +118,6 @@ function toSession(session: Session): MessageInitShape<typeof SessionSchema> {
     idleExpireTime: timestampFromMs(session.idleExpireTime),
     expireTime: timestampFromMs(session.expireTime),
     amr: [...session.amr],
+    acr: acrOf(session.amr),
   };
 }

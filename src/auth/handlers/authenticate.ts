@@ -1,23 +1,16 @@
 import type { AuthService } from "../../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { chain } from "../../shared/awaitable.ts";
 import type { UnaryHandler } from "../../shared/rpc/handler.ts";
-import { invalidArgument } from "../../shared/service-error.ts";
-import { authenticateResponse, callOf, credentialOf } from "../convert.ts";
+import { authenticateResponse, callOf, credentialOf, withSecondFactor } from "../convert.ts";
 import type { Authenticator } from "../domain/credentials/authenticator.ts";
-import { secondFactorNotSupported, tokensNotSupported } from "../errors.ts";
+import { tokensNotSupported } from "../errors.ts";
 
 /** Verifies one credential and answers who it belongs to. */
 export function createAuthenticateHandler(
   authenticate: Authenticator,
 ): UnaryHandler<typeof AuthService.method.authenticate> {
   return (request, context) => {
-    const credential = credentialOf(request);
-    if (request.secondFactor !== undefined) {
-      if (credential.kind !== "password") {
-        throw invalidArgument([{ field: "second_factor", description: "goes with a password only" }]);
-      }
-      throw secondFactorNotSupported();
-    }
+    const credential = withSecondFactor(credentialOf(request), request.secondFactor);
     if (request.issueTokens) throw tokensNotSupported();
     return chain(authenticate(credential, callOf(context)), authenticateResponse);
   };

@@ -1,10 +1,16 @@
 import type { Awaitable } from "../../../shared/awaitable.ts";
 import type { Principal } from "../principal.ts";
+import type { SecondFactorProof } from "../second-factors.ts";
 import type { Session } from "../sessions.ts";
 
 /** What a caller presents to say who it is. */
 export type Credential =
-  | { readonly kind: "password"; readonly username: string; readonly password: string }
+  | {
+      readonly kind: "password";
+      readonly username: string;
+      readonly password: string;
+      readonly secondFactor?: SecondFactorProof;
+    }
   | { readonly kind: "bearerToken"; readonly token: string }
   | { readonly kind: "apiKey"; readonly key: string }
   | { readonly kind: "client"; readonly clientId: string; readonly clientSecret: string }
