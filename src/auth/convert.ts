@@ -95,7 +95,7 @@ export function authenticateResponse(
 }
 
 export function authorizeResponse(authorization: Authorization): MessageInitShape<typeof AuthorizeResponseSchema> {
-  const { principal, decision } = authorization;
+  const { principal, decision, stepUp } = authorization;
   const { allowed, determiningPolicies, revision, decisionId } = decision;
   return {
     allowed,
@@ -103,6 +103,7 @@ export function authorizeResponse(authorization: Authorization): MessageInitShap
     determiningPolicies: [...determiningPolicies],
     revision,
     decisionId,
+    stepUp: [...stepUp],
   };
 }
 

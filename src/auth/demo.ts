@@ -5,6 +5,7 @@ import type { Passwords } from "./domain/passwords.ts";
 const demoUsers = [
   { name: "alice", password: "wonderland", role: "editor" },
   { name: "bob", password: "builder", role: "viewer" },
+  { name: "carol", password: "christmas", role: "admin" },
 ] as const;
 
 /** Adds the demo's users, but for those that are there already. */

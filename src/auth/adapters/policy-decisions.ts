@@ -3,7 +3,7 @@ import { Decision } from "../../../gen/gatehouse/policy/v1/decision_pb.ts";
 import type { PolicyService } from "../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import type { ServiceClient } from "../../shared/client/service-client.ts";
 import { ServiceError, type StatusCode } from "../../shared/service-error.ts";
-import type { DecisionPoint, DecisionRequest } from "../domain/authorizer.ts";
+import type { DecisionPoint, DecisionRequest, StepUpFinder } from "../domain/authorizer.ts";
 import { policyUnavailable } from "../errors.ts";
 
 /** What the caller may hear of policy-service's own words. Anything else says that the two services do not fit. */
@@ -25,16 +25,7 @@ export function createPolicyDecisions(
 ): DecisionPoint {
   return async (request, { deadline, signal, traceparent, requestId }) => {
     const answer = await client
-      .evaluate(
-        {
-          principal: request.principal,
-          action: request.action,
-          resource: request.resource,
-          context: request.context as JsonObject,
-          ...entitiesOf(request),
-        },
-        { deadline, signal, traceparent, requestId },
-      )
+      .evaluate(toEvaluateRequest(request), { deadline, signal, traceparent, requestId })
       .catch((error: unknown) => {
         if (error instanceof ServiceError && passedOn.has(error.code)) throw error;
         throw policyUnavailable(retryAfterMs, error);
@@ -42,6 +33,25 @@ export function createPolicyDecisions(
     const { determiningPolicies, revision, decisionId } = answer;
     return { allowed: answer.decision === Decision.ALLOW, determiningPolicies, revision, decisionId };
   };
+}
+
+/** Asks policy-service to explain a decision, for the hints that it gives: of those, the ones that ask for `true`. */
+export function createStepUpFinder(client: Pick<ServiceClient<typeof PolicyService>, "evaluate">): StepUpFinder {
+  return async (request, { deadline, signal, traceparent, requestId }) => {
+    const { diagnostics } = await client.evaluate(
+      { ...toEvaluateRequest(request), explain: true },
+      { deadline, signal, traceparent, requestId },
+    );
+    const hints = diagnostics?.stepUpHints ?? [];
+    return hints
+      .filter(({ value }) => value?.kind.case === "boolValue" && value.kind.value)
+      .map((hint) => hint.attribute);
+  };
+}
+
+function toEvaluateRequest(request: DecisionRequest) {
+  const { principal, action, resource, context } = request;
+  return { principal, action, resource, context: context as JsonObject, ...entitiesOf(request) };
 }
 
 function entitiesOf({ principal, parents }: DecisionRequest) {

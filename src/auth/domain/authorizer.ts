@@ -1,3 +1,4 @@
+import { ServiceError } from "../../shared/service-error.ts";
 import type { Authenticator } from "./credentials/authenticator.ts";
 import type { Attempt, Authentication, Credential } from "./credentials/credential.ts";
 import type { Attributes, Principal } from "./principal.ts";
@@ -45,9 +46,13 @@ export interface Decision {
  */
 export type DecisionPoint = (request: DecisionRequest, call: DecisionCall) => Promise<Decision>;
 
+/** Asks which attributes of the context, when true, would turn a denial into a permission. Throws as a DecisionPoint does. */
+export type StepUpFinder = (request: DecisionRequest, call: DecisionCall) => Promise<readonly string[]>;
+
 export interface AuthorizerOptions {
   readonly authenticate: Authenticator;
   readonly decide: DecisionPoint;
+  readonly findStepUps: StepUpFinder;
   /** Whether to send the principal's roles as its parents. They then replace what policy-service holds of it. */
   readonly sendRoles: boolean;
   /** Whether policies see `context.mfa`. Off when the schema of the policies does not know it. */
@@ -57,16 +62,30 @@ export interface AuthorizerOptions {
 export interface Authorization {
   readonly principal: Principal;
   readonly decision: Decision;
+  /** Attributes of the context that would turn the denial into a permission, for example `mfa`. */
+  readonly stepUp: readonly string[];
 }
 
 /** Verifies a credential and asks whether its principal may do something. */
 export type Authorizer = (credential: Credential, access: AccessRequest, call: DecisionCall) => Promise<Authorization>;
 
-export function createAuthorizer({ authenticate, decide, sendRoles, contextMfa }: AuthorizerOptions): Authorizer {
+export function createAuthorizer(options: AuthorizerOptions): Authorizer {
+  const { authenticate, decide, findStepUps, sendRoles, contextMfa } = options;
+
   /** What the server knows better than the caller is never taken from the caller. */
   function contextOf(claimed: Attributes, { amr }: Authentication): Attributes {
     const { mfa: _, ...context } = claimed;
     return contextMfa ? { ...context, mfa: amr.includes("mfa") } : context;
+  }
+
+  /** A denial stands without its hint. */
+  async function stepUpOf(request: DecisionRequest, call: DecisionCall): Promise<readonly string[]> {
+    try {
+      return await findStepUps(request, call);
+    } catch (error) {
+      if (error instanceof ServiceError) return [];
+      throw error;
+    }
   }
 
   return async (credential, { action, resource, context }, call) => {
@@ -79,6 +98,8 @@ export function createAuthorizer({ authenticate, decide, sendRoles, contextMfa }
       context: contextOf(context, authentication),
       ...(sendRoles ? { parents: principal.roles.map((role) => ({ type: "Role", id: role })) } : {}),
     };
-    return { principal, decision: await decide(request, call) };
+    const decision = await decide(request, call);
+    const canStepUp = !decision.allowed && request.context.mfa === false;
+    return { principal, decision, stepUp: canStepUp ? await stepUpOf(request, call) : [] };
   };
 }

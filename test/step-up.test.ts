@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { generateSync } from "otplib";
+import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
+import { SecondFactorService } from "../gen/gatehouse/auth/v1/second_factor_service_pb.ts";
+import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
+import { type Deployment, startDeployment } from "./support/deployment.ts";
+
+let deployment: Deployment;
+
+before(async () => {
+  deployment = await startDeployment({ AUTHORIZE_CONTEXT_MFA: "true" });
+});
+after(async () => {
+  await deployment.close();
+});
+
+const transport = () => createGrpcTransport({ baseUrl: `http://127.0.0.1:${deployment.ports.auth}` });
+const carol = { case: "password", value: { username: "carol", password: "christmas" } } as const;
+
+/** A code of so many time steps from now, 0 or 1: the server takes those of one step either way, should the next begin meanwhile. */
+const codeOf = (secret: string, steps: number): string =>
+  generateSync({ secret, epoch: Math.floor(Date.now() / 1_000) + 30 * steps });
+
+test("a policy that asks for a second factor denies without, says so, and allows with it", async () => {
+  const auth = createClient(AuthService, transport());
+  const factors = createClient(SecondFactorService, transport());
+  const unlock = (bearerToken: string, id = "constitution") =>
+    auth.authorize({
+      credential: { case: "bearerToken", value: bearerToken },
+      action: { type: "Action", id: "unlock" },
+      resource: { type: "Document", id },
+      context: { mfa: true },
+    });
+
+  const first = await auth.authenticate({ credential: carol });
+  assert.deepEqual([first.session?.amr, first.session?.acr], [["pwd"], "aal1"]);
+  const denied = await unlock(first.sessionToken);
+  assert.equal(denied.allowed, false, "what the caller claims of it does not count");
+  assert.deepEqual(denied.stepUp, ["mfa"]);
+  const bob = await auth.authenticate({
+    credential: { case: "password", value: { username: "bob", password: "builder" } },
+  });
+  assert.deepEqual((await unlock(bob.sessionToken)).stepUp, [], "for bob it would not help");
+
+  const headers = { authorization: `Bearer ${first.sessionToken}` };
+  const { secret } = await factors.enrolTotp({}, { headers });
+  const { backupCodes } = await factors.confirmTotp({ code: codeOf(secret, 0) }, { headers });
+  assert.equal(backupCodes.length, 10);
+  assert.equal((await factors.getSecondFactors({}, { headers })).backupCodesLeft, 10);
+
+  const error = await auth.authenticate({ credential: carol }).then(
+    () => assert.fail("without a code"),
+    (thrown: unknown) => ConnectError.from(thrown),
+  );
+  const [info] = error.findDetails(ErrorInfoSchema);
+  assert.deepEqual([error.code, info?.reason], [Code.Unauthenticated, "SECOND_FACTOR_REQUIRED"]);
+  assert.equal(info?.metadata.accepts, "totp_code,backup_code");
+
+  const second = await auth.authenticate({
+    credential: carol,
+    secondFactor: { factor: { case: "totpCode", value: codeOf(secret, 1) } },
+  });
+  assert.deepEqual([second.session?.amr, second.session?.acr], [["pwd", "otp", "mfa"], "aal2"]);
+  const allowed = await unlock(second.sessionToken);
+  assert.equal(allowed.allowed, true);
+  assert.deepEqual([allowed.determiningPolicies, allowed.stepUp], [["admins-unlock"], []]);
+  assert.equal((await unlock(first.sessionToken)).allowed, false, "the session of before has not become more");
+});
