@@ -16,6 +16,7 @@ import { createLogger } from "../../src/shared/logger/logger.ts";
 export interface AuthReplica {
   readonly auth: Client<typeof AuthService>;
   readonly factors: Client<typeof SecondFactorService>;
+  readonly grpcPort: number;
   readonly httpPort: number;
 }
 
@@ -59,6 +60,7 @@ export async function startAuthReplicas(
     all.push({
       auth: createClient(AuthService, transport),
       factors: createClient(SecondFactorService, transport),
+      grpcPort,
       httpPort,
     });
   }
