@@ -172,6 +172,16 @@ for (const [name, start] of Object.entries(authBackends)) {
       assert.equal(await refusal(() => lockout.check("password", who)), "no");
     });
 
+    it("is ended by an administrator", async () => {
+      const who = { name: newName(), network: newNetwork() };
+      const lockout = lockoutOf(stores);
+      await fail(who, 3);
+      await lockout.forgive(who.name);
+      assert.equal(await refusal(() => lockout.check("password", who)), "no");
+      await fail(who, 2);
+      assert.equal(await refusal(() => lockout.check("password", who)), "no", "from the first on");
+    });
+
     it("answers no more guesses than it allows, however many run at once on two replicas", async () => {
       const who = { name: newName(), network: newNetwork() };
       const second = await backend.open();

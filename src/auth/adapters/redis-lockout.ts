@@ -90,5 +90,12 @@ export function createRedisLockoutStore(redis: Redis | Cluster): LockoutStore {
       return run(failScript, counter, now, [failures, firstDelayMs, maxDelayMs, mostFailures(rule), slackMs]);
     },
     succeed: (counter, now) => run(succeedScript, counter, now, [maxKnownNetworks, knownNetworkMs]),
+    async forget(kind, subject) {
+      try {
+        await redis.del(failureCounterKey(kind, subject));
+      } catch (error) {
+        throw fromRedisError(error);
+      }
+    },
   };
 }

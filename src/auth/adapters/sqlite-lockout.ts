@@ -103,5 +103,9 @@ export function createSqliteLockoutStore(database: DatabaseSync): LockoutStore {
           return { ...state, known: true };
         }),
       ),
+    forget: (kind, subject) =>
+      guarded(() => {
+        remove.run(kind, subject, "");
+      }),
   };
 }

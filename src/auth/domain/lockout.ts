@@ -62,6 +62,8 @@ export interface LockoutStore {
   fail(counter: FailureCounter, rule: LockoutRule, now: number): Awaitable<CounterState>;
   /** Forgets the failures of the counter and remembers its network, unless the counter is blocked. */
   succeed(counter: FailureCounter, now: number): Awaitable<CounterState>;
+  /** Forgets the failures of the shared counter of a subject. */
+  forget(kind: LockoutKind, subject: string): Awaitable<void>;
 }
 
 /** Networks of a user that are remembered; the one longest unused is forgotten for a new one. */
@@ -123,6 +125,8 @@ export interface Lockout {
   failed(kind: Exclude<LockoutKind, "network">, attempt: SignInAttempt): Awaitable<void>;
   /** Records that all that was presented was right: its counters are forgotten, but not that of the network. */
   succeeded(kinds: readonly Exclude<LockoutKind, "network">[], attempt: SignInAttempt): Awaitable<void>;
+  /** Ends the delays of a user on new networks; for an administrator. Refuses nothing. */
+  forgive(name: string): Awaitable<void>;
 }
 
 export function createLockout({ store, clock, rules, observer }: LockoutOptions): Lockout {
@@ -164,6 +168,10 @@ export function createLockout({ store, clock, rules, observer }: LockoutOptions)
       for (const kind of kinds) await check(kind, attempt);
       const now = clock();
       for (const kind of kinds) judge(kind, await store.succeed(counterOf(kind, attempt), now), now);
+    },
+    forgive(name) {
+      const subject = subjectOf(name);
+      return chain(store.forget("password", subject), () => store.forget("second-factor", subject));
     },
   };
 }
