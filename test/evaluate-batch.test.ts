@@ -97,3 +97,20 @@ test("a batch of nothing, of too much, or of an unknown revision is refused whol
   const cyclic = [{ uid: user("x"), parents: [user("x")] }];
   assert.equal(await code(client().evaluateBatch({ items: [item], entities: cyclic })), "InvalidArgument");
 });
+
+test("a batch of faults is answered whole: the first in full, later ones cut to what a program needs", async () => {
+  const items = Array.from({ length: 10_000 }, (_, n) => ({
+    principal: { type: "Not a type", id: "x".repeat(50) },
+    action: action("edit"),
+    ...(n === 9_999 ? { principal: user("alice"), resource: document("handbook") } : {}),
+  }));
+  const { results } = await client().evaluateBatch({ items });
+  assert.equal(results.length, items.length);
+  const faults = results.flatMap(({ result }) => (result.case === "error" ? [result.value] : []));
+  assert.equal(faults.length, 9_999);
+  assert.ok(faults.every(({ code }) => code === 3));
+  assert.equal(faults[0]?.details.length, 2);
+  assert.deepEqual([faults[9_998]?.message, faults[9_998]?.details.length], ["INVALID_REQUEST", 0]);
+  const last = results.at(-1)?.result;
+  assert.equal(last?.case === "decision" && last.value.decision, Decision.ALLOW);
+});

@@ -4,6 +4,8 @@ import type { Logger } from "pino";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { SecondFactorService } from "../../gen/gatehouse/auth/v1/second_factor_service_pb.ts";
 import { PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import type { DecisionClient } from "../shared/client/decisions/decision.ts";
+import { createDecisionClient } from "../shared/client/decisions/decision-client.ts";
 import { createServiceClient, type ServiceClient } from "../shared/client/service-client.ts";
 import { assertLoopback } from "../shared/config/demo-profile.ts";
 import { hostLimits } from "../shared/config/host-settings.ts";
@@ -99,10 +101,11 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
   });
 
   const policy = createPolicyClient(config, metrics);
+  const explanations = createExplanationClient(config);
   const authorize = createAuthorizer({
     authenticate,
     decide: createPolicyDecisions(policy, config.policyTimeoutMs),
-    findStepUps: createStepUpFinder(policy),
+    findStepUps: createStepUpFinder(explanations),
     sendRoles: config.authorizeSendRoles,
     contextMfa: config.authorizeContextMfa,
   });
@@ -142,6 +145,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     async stop() {
       await host.drain();
       policy.close();
+      explanations.close();
       await stores.close();
     },
   };
@@ -157,8 +161,8 @@ function argon2Parameters(config: AuthConfig) {
   return { memoryKib, passes, parallelism };
 }
 
-function createPolicyClient(config: AuthConfig, metrics: Metrics): ServiceClient<typeof PolicyService> {
-  return createServiceClient(PolicyService, {
+function createPolicyClient(config: AuthConfig, metrics: Metrics): DecisionClient {
+  return createDecisionClient({
     address: config.policyAddress,
     target: "policy-service",
     unavailableReason: policyUnavailableReason,
@@ -170,5 +174,19 @@ function createPolicyClient(config: AuthConfig, metrics: Metrics): ServiceClient
     maxConcurrent: config.policyMaxConcurrent,
     maxQueued: config.policyMaxConcurrent,
     observer: { breakerState: metrics.breakerState },
+  });
+}
+
+/** For what only a denial asks: few at once, so that a flood of denials takes nothing from decisions. */
+function createExplanationClient(config: AuthConfig): ServiceClient<typeof PolicyService> {
+  return createServiceClient(PolicyService, {
+    address: config.policyAddress,
+    target: "policy-service",
+    unavailableReason: policyUnavailableReason,
+    deadlineMs: config.policyTimeoutMs,
+    reserveMs: 5,
+    maxRetries: 0,
+    maxConcurrent: 20,
+    maxQueued: 0,
   });
 }

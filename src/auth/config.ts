@@ -1,6 +1,8 @@
+import * as v from "valibot";
 import type { ConfigFields } from "../shared/config/config.ts";
 import { type HostSettings, hostFields } from "../shared/config/host-settings.ts";
 import { boolean, duration, host, integer, port, text } from "../shared/config/parsers.ts";
+import { parseRedisUrl, type RedisUrlError } from "../shared/store/redis-url.ts";
 import { type SignInSettings, signInFields } from "./sign-in-config.ts";
 
 /** Values of auth-service's configuration. Names that end in `Ms` are in milliseconds. */
@@ -28,6 +30,19 @@ export interface AuthConfig extends HostSettings, SignInSettings {
   readonly authorizeContextMfa: boolean;
 }
 
+/** A URL that parseRedisUrl reads, or nothing. */
+const redisUrl: v.GenericSchema<string, string> = v.pipe(
+  v.string(),
+  v.rawCheck(({ dataset, addIssue }) => {
+    if (!dataset.typed || dataset.value === "") return;
+    try {
+      parseRedisUrl(dataset.value);
+    } catch (error) {
+      addIssue({ message: (error as RedisUrlError).message });
+    }
+  }),
+);
+
 /** Where each comes from and what it is for. */
 export const authFields: ConfigFields<AuthConfig> = {
   ...hostFields,
@@ -54,7 +69,7 @@ export const authFields: ConfigFields<AuthConfig> = {
   redisUrl: {
     env: "REDIS_URL",
     doc: "Keeps users and sessions in Redis: `redis://`, `rediss://`, `redis+cluster://host,host` or `redis+sentinel://host,host/primary`. Unset: the embedded store.",
-    schema: text,
+    schema: redisUrl,
     fallback: "",
     sensitive: true,
   },

@@ -17,6 +17,7 @@ import type { Evaluation } from "./cedar/decision.ts";
 import type { PolicyExplanation } from "./cedar/explain.ts";
 import type { CedarJsonObject, EntityJson, EntityUid as Uid } from "./cedar/types.ts";
 import type { ExplainedDecision, Query } from "./domain/evaluate.ts";
+import type { ItemFaults } from "./item-faults.ts";
 
 /** Limits of the contract (entity.proto), in bytes of UTF-8. A test holds them equal to its annotations. */
 export const maxTypeBytes = 256;
@@ -126,18 +127,17 @@ export function fromEvaluation(evaluation: Evaluation, revision: string, decisio
 }
 
 /** The decision on one item of a batch or a stream. */
-export function fromItemEvaluation(evaluation: Evaluation): ItemDecision {
+export function fromItemEvaluation(evaluation: Evaluation, faults: ItemFaults): ItemDecision {
   return {
     $typeName: "gatehouse.policy.v1.ItemDecision",
     decision: evaluation.decision === "ALLOW" ? Decision.ALLOW : Decision.DENY,
     determiningPolicies: evaluation.determining as string[],
-    errors: evaluation.errors.length === 0 ? [] : evaluation.errors.map(fromPolicyError),
+    errors: evaluation.errors.length === 0 ? [] : faults.policyErrors(evaluation.errors),
     reason: toReason(evaluation),
   };
 }
 
-/** A policy that failed. */
-export function fromPolicyError({ policyId, message }: Evaluation["errors"][number]): PolicyError {
+function fromPolicyError({ policyId, message }: Evaluation["errors"][number]): PolicyError {
   return { $typeName: "gatehouse.policy.v1.PolicyError", policyId, message };
 }
 

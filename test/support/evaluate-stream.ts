@@ -1,5 +1,5 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { Client, type ClientDuplexStream, credentials, type ServiceError } from "@grpc/grpc-js";
+import { type CallOptions, Client, type ClientDuplexStream, credentials, type ServiceError } from "@grpc/grpc-js";
 import {
   EvaluateStreamRequestSchema,
   type EvaluateStreamResponse,
@@ -20,11 +20,12 @@ export function connect(port: number): Client {
   return new Client(`127.0.0.1:${port}`, credentials.createInsecure());
 }
 
-export function openStream(client: Client): TestStream {
+export function openStream(client: Client, options: CallOptions = {}): TestStream {
   const raw = client.makeBidiStreamRequest<Frame, EvaluateStreamResponse>(
     "/gatehouse.policy.v1.PolicyService/EvaluateStream",
     (frame) => Buffer.from(toBinary(EvaluateStreamRequestSchema, create(EvaluateStreamRequestSchema, { frame }))),
     (bytes) => fromBinary(EvaluateStreamResponseSchema, bytes),
+    options,
   );
   const frames: EvaluateStreamResponse["frame"][] = [];
   let ended: Error | undefined;

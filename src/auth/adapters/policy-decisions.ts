@@ -1,6 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { Decision } from "../../../gen/gatehouse/policy/v1/decision_pb.ts";
 import type { PolicyService } from "../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import type { DecisionClient } from "../../shared/client/decisions/decision.ts";
 import type { ServiceClient } from "../../shared/client/service-client.ts";
 import { ServiceError, type StatusCode } from "../../shared/service-error.ts";
 import type { DecisionPoint, DecisionRequest, StepUpFinder } from "../domain/authorizer.ts";
@@ -19,17 +20,12 @@ const passedOn: ReadonlySet<StatusCode> = new Set([
  * Asks policy-service for decisions. Only DECISION_ALLOW allows: an answer without a decision denies, and a failure is
  * an error.
  */
-export function createPolicyDecisions(
-  client: Pick<ServiceClient<typeof PolicyService>, "evaluate">,
-  retryAfterMs: number,
-): DecisionPoint {
-  return async (request, { deadline, signal, traceparent, requestId }) => {
-    const answer = await client
-      .evaluate(toEvaluateRequest(request), { deadline, signal, traceparent, requestId })
-      .catch((error: unknown) => {
-        if (error instanceof ServiceError && passedOn.has(error.code)) throw error;
-        throw policyUnavailable(retryAfterMs, error);
-      });
+export function createPolicyDecisions(client: Pick<DecisionClient, "evaluate">, retryAfterMs: number): DecisionPoint {
+  return async (request, { deadline, signal }) => {
+    const answer = await client.evaluate(toEvaluateRequest(request), { deadline, signal }).catch((error: unknown) => {
+      if (error instanceof ServiceError && passedOn.has(error.code)) throw error;
+      throw policyUnavailable(retryAfterMs, error);
+    });
     const { determiningPolicies, revision, decisionId } = answer;
     return { allowed: answer.decision === Decision.ALLOW, determiningPolicies, revision, decisionId };
   };

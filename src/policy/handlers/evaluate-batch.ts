@@ -7,13 +7,13 @@ import type {
   PolicyService,
 } from "../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import type { CallContext, UnaryHandler } from "../../shared/rpc/handler.ts";
-import { toStatus } from "../../shared/rpc/steps/status.ts";
 import { type FieldViolation, invalidArgument, ServiceError } from "../../shared/service-error.ts";
 import { checkUid, fromItemEvaluation, toContext, toEntity, toUid } from "../convert.ts";
 import type { ActivePolicies } from "../domain/active-policies.ts";
 import type { DecisionObserver } from "../domain/decision-observer.ts";
 import { evaluate, overlay } from "../domain/evaluate.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
+import { ItemFaults } from "../item-faults.ts";
 
 export interface EvaluateBatchDependencies {
   readonly policies: ActivePolicies;
@@ -30,14 +30,14 @@ export function createEvaluateBatchHandler({
   nextDecisionId,
   observer,
 }: EvaluateBatchDependencies): UnaryHandler<typeof PolicyService.method.evaluateBatch> {
-  function answer(snapshot: Snapshot, request: EvaluateBatchRequest, item: BatchItem): BatchResult {
+  function answer(snapshot: Snapshot, request: EvaluateBatchRequest, item: BatchItem, faults: ItemFaults): BatchResult {
     try {
       const query = toItemQuery(request, item);
       const evaluation = evaluate(snapshot, query);
       observer.decided(evaluation.decision === "ALLOW", evaluation.indeterminate, evaluation.errors.length);
-      return result({ case: "decision", value: fromItemEvaluation(evaluation) });
+      return result({ case: "decision", value: fromItemEvaluation(evaluation, faults) });
     } catch (error) {
-      return result({ case: "error", value: toStatus(error) });
+      return result({ case: "error", value: faults.status(error) });
     }
   }
 
@@ -47,12 +47,13 @@ export function createEvaluateBatchHandler({
     call: CallContext,
   ): Promise<BatchResult[]> {
     const results: BatchResult[] = [];
+    const faults = new ItemFaults();
     for (const item of request.items) {
       if (results.length > 0 && results.length % itemsPerTurn === 0) {
         await nextTurn();
         if (call.signal.aborted) throw abandoned();
       }
-      results.push(answer(snapshot, request, item));
+      results.push(answer(snapshot, request, item, faults));
     }
     return results;
   }

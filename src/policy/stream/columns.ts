@@ -6,10 +6,10 @@ import type {
   ColumnPolicyErrors,
   ColumnResults,
 } from "../../../gen/gatehouse/policy/v1/stream_pb.ts";
-import { toStatus } from "../../shared/rpc/steps/status.ts";
 import { type FieldViolation, invalidArgument, ServiceError } from "../../shared/service-error.ts";
 import { type Decision, toEvaluation } from "../cedar/decision.ts";
-import { checkUid, fromPolicyError, toContext, toUid } from "../convert.ts";
+import { checkUid, toContext, toUid } from "../convert.ts";
+import { ItemFaults } from "../item-faults.ts";
 import type { ItemEvaluator, StreamContext, StreamEntity } from "./item-evaluator.ts";
 import type { PolicyLists } from "./policy-lists.ts";
 import { late, overCredit } from "./rows.ts";
@@ -78,6 +78,7 @@ export interface ColumnsContext {
   /** When the frame arrived, as `performance.now()`. */
   readonly arrivedMs: number;
   decided(decision: Decision): void;
+  nextBatchId(): string;
 }
 
 /** Number of items of a frame: its longest column. */
@@ -95,6 +96,7 @@ export function answerColumns(frame: ColumnFrame, columns: ColumnsContext): Colu
   const decisions: WireDecision[] = new Array(count);
   const policyLists: number[] = new Array(count);
   const faults: ColumnFault[] = [];
+  const itemFaults = new ItemFaults();
   const failed: ColumnPolicyErrors[] = [];
   const indeterminate: number[] = [];
   let expired = false;
@@ -115,13 +117,13 @@ export function answerColumns(frame: ColumnFrame, columns: ColumnsContext): Colu
       policyLists[index] = lists.indexOf(decision.determining);
       if (decision.indeterminate) indeterminate.push(index);
       if (decision.errors.length > 0) {
-        const errors = toEvaluation(decision, policyIds).errors.map(fromPolicyError);
+        const errors = itemFaults.policyErrors(toEvaluation(decision, policyIds).errors);
         failed.push({ $typeName: "gatehouse.policy.v1.ColumnPolicyErrors", index, errors });
       }
     } catch (error) {
       decisions[index] = WireDecision.UNSPECIFIED;
       policyLists[index] = 0;
-      faults.push({ $typeName: "gatehouse.policy.v1.ColumnFault", index, error: toStatus(error) });
+      faults.push({ $typeName: "gatehouse.policy.v1.ColumnFault", index, error: itemFaults.status(error) });
     }
   }
   const { added, reset } = lists.takeNews();
@@ -135,6 +137,7 @@ export function answerColumns(frame: ColumnFrame, columns: ColumnsContext): Colu
     faults,
     policyErrors: failed,
     indeterminate,
+    batchId: columns.nextBatchId(),
   };
 }
 

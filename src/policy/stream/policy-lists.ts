@@ -1,7 +1,10 @@
 import type { PolicyList } from "../../../gen/gatehouse/policy/v1/stream_pb.ts";
+import { ServiceError } from "../../shared/service-error.ts";
 
 /** Most lists that one table holds (stream.proto). */
 const maxLists = 65_536;
+/** Most characters of the lists that one answer adds, so that it can be sent. */
+const maxAddedText = 262_144;
 
 /** The lists of determining policies that a stream has told its caller of, by index; index 0 is the empty list. */
 export class PolicyLists {
@@ -11,6 +14,7 @@ export class PolicyLists {
   readonly #several = new Map<string, number>();
   #size = 1;
   #added: PolicyList[] = [];
+  #addedText = 0;
   #reset: boolean;
 
   /** `replaces` tells that the caller knows a table already, which this one takes the place of. */
@@ -25,7 +29,11 @@ export class PolicyLists {
     return this.#size + items > maxLists;
   }
 
-  /** Index of a list of policies, given by their indexes in ascending order. */
+  /**
+   * Index of a list of policies, given by their indexes in ascending order.
+   *
+   * @throws ServiceError RESOURCE_EXHAUSTED when the answer has no room for more new lists.
+   */
   indexOf(policies: readonly number[]): number {
     if (policies.length === 0) return 0;
     if (policies.length === 1) {
@@ -48,14 +56,23 @@ export class PolicyLists {
   takeNews(): { readonly added: PolicyList[]; readonly reset: boolean } {
     const news = { added: this.#added, reset: this.#reset };
     this.#added = [];
+    this.#addedText = 0;
     this.#reset = false;
     return news;
   }
 
   #add(policies: readonly number[]): number {
+    if (this.#addedText > maxAddedText) throw answerTooLarge();
     const policyIds = policies.map((index) => this.#policyIds[index] as string);
+    for (const id of policyIds) this.#addedText += id.length;
     this.#added.push({ $typeName: "gatehouse.policy.v1.PolicyList", policyIds });
     this.#size += 1;
     return this.#size - 1;
   }
+}
+
+function answerTooLarge(): ServiceError {
+  return new ServiceError("RESOURCE_EXHAUSTED", "The frame's items have too many different determining policies.", {
+    reason: "RESPONSE_TOO_LARGE",
+  });
 }

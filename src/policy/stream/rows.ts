@@ -1,9 +1,9 @@
 import type { RowItem, RowResult } from "../../../gen/gatehouse/policy/v1/stream_pb.ts";
-import { toStatus } from "../../shared/rpc/steps/status.ts";
 import { type FieldViolation, invalidArgument, ServiceError } from "../../shared/service-error.ts";
 import { type Decision, toEvaluation } from "../cedar/decision.ts";
 import { checkEntities, checkUid, fromItemEvaluation, toEntity, toUid } from "../convert.ts";
 import { overlay } from "../domain/evaluate.ts";
+import { ItemFaults } from "../item-faults.ts";
 import { ItemEvaluator, type StreamContext } from "./item-evaluator.ts";
 
 const maxIdBytes = 64;
@@ -24,14 +24,15 @@ export interface RowsContext {
 /** Answers the items of one frame, in their order; a fault of an item is its own. */
 export function answerRows(items: readonly RowItem[], rows: RowsContext): RowResult[] {
   const inFlight = new Set<string>();
+  const faults = new ItemFaults();
   return items.map((item, index) => {
     try {
       if (index >= rows.maxInFlight) throw overCredit();
       checkId(item.id, inFlight);
       const evaluation = toEvaluation(answerRow(item, rows), rows.evaluator.snapshot.engine.policySet.policyIds);
-      return rowResult(item.id, { case: "decision", value: fromItemEvaluation(evaluation) });
+      return rowResult(item.id, { case: "decision", value: fromItemEvaluation(evaluation, faults) });
     } catch (error) {
-      return rowResult(item.id, { case: "error", value: toStatus(error) });
+      return rowResult(item.id, { case: "error", value: faults.status(error) });
     }
   });
 }

@@ -4,6 +4,7 @@ import type {
   EvaluateStreamRequest,
   EvaluateStreamResponse,
   RowFrame,
+  RowResult,
   StreamOpen,
 } from "../../../gen/gatehouse/policy/v1/stream_pb.ts";
 import type { BidiCall, CallContext } from "../../shared/rpc/handler.ts";
@@ -23,6 +24,7 @@ import { answerRows } from "./rows.ts";
 export interface StreamDependencies {
   readonly policies: ActivePolicies;
   readonly observer: DecisionObserver;
+  readonly nextDecisionId: () => string;
   /** Most items that a stream may have in flight. */
   readonly maxInFlight: number;
   /** Ends a stream that is silent for so long, in milliseconds. */
@@ -33,8 +35,9 @@ type Call = BidiCall<typeof PolicyService.method.evaluateStream>;
 
 /** Most items of one frame (stream.proto). */
 const maxFrameItems = 10_000;
-/** Rows of one answer, so that it stays well below the limit of a message. */
+/** Rows of one answer, and the characters of their policies, so that it stays well below the limit of a message. */
 const rowsPerAnswer = 1_000;
+const textPerAnswer = 131_072;
 
 /** What a stream has once it is open. */
 interface Opened {
@@ -153,9 +156,12 @@ export class EvaluateStreamSession {
     const rows = { ...opened, arrivedMs: performance.now(), decided: this.#decided };
     const results = answerRows(items, rows);
     this.#lastRowId = items.at(-1)?.id ?? this.#lastRowId;
-    for (let at = 0; at < results.length; at += rowsPerAnswer) {
-      const slice = results.length <= rowsPerAnswer ? results : results.slice(at, at + rowsPerAnswer);
-      this.#send({ case: "rows", value: { $typeName: "gatehouse.policy.v1.RowResults", results: slice } });
+    for (let from = 0; from < results.length; ) {
+      const to = endOfAnswer(results, from);
+      const slice = from === 0 && to === results.length ? results : results.slice(from, to);
+      const batchId = this.#dependencies.nextDecisionId();
+      this.#send({ case: "rows", value: { $typeName: "gatehouse.policy.v1.RowResults", results: slice, batchId } });
+      from = to;
     }
   }
 
@@ -164,7 +170,13 @@ export class EvaluateStreamSession {
     if (count > maxFrameItems) throw protocolError("columns", `must have at most ${maxFrameItems} items`);
     this.#table.append(frame.uids, frame.resetTable, opened.evaluator);
     if (opened.lists.isFullFor(count)) opened.lists = new PolicyLists(opened.base.engine.policySet.policyIds, true);
-    const columns = { ...opened, table: this.#table, arrivedMs: performance.now(), decided: this.#decided };
+    const columns = {
+      ...opened,
+      table: this.#table,
+      arrivedMs: performance.now(),
+      decided: this.#decided,
+      nextBatchId: this.#dependencies.nextDecisionId,
+    };
     const results = answerColumns(frame, columns);
     this.#lastFrameId = frame.frameId;
     this.#send({ case: "columns", value: results });
@@ -185,6 +197,20 @@ export class EvaluateStreamSession {
       new ServiceError("UNAVAILABLE", "The server is shutting down.", { reason: "DRAINING", retryAfterMs: 100 }),
     );
   }
+}
+
+/** Where an answer that begins with the result at `from` ends. */
+function endOfAnswer(results: readonly RowResult[], from: number): number {
+  const end = Math.min(results.length, from + rowsPerAnswer);
+  let text = 0;
+  for (let at = from; at < end; at += 1) {
+    const { result } = results[at] as RowResult;
+    if (result.case !== "decision") continue;
+    for (const policy of result.value.determiningPolicies) text += policy.length;
+    for (const error of result.value.errors) text += error.policyId.length + error.message.length;
+    if (text > textPerAnswer) return at + 1;
+  }
+  return end;
 }
 
 function overlaid(base: Snapshot, shared: readonly EntityJson[]): Snapshot {

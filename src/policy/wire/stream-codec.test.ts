@@ -79,9 +79,9 @@ test("damaged rows decode, or are refused, as by protobuf-es", () => {
 for (const [name, decisions] of Object.entries({ any: decision, plain: plainDecision })) {
   test(`rows of ${name} results encode as protobuf-es encodes them`, () => {
     fc.assert(
-      fc.property(fc.array(fc.record({ id: text, value: decisions }), { maxLength: 200 }), (list) => {
+      fc.property(fc.array(fc.record({ id: text, value: decisions }), { maxLength: 200 }), text, (list, batchId) => {
         const results = list.map(({ id, value }) => ({ id, result: { case: "decision" as const, value } }));
-        const message = create(EvaluateStreamResponseSchema, { frame: { case: "rows", value: { results } } });
+        const message = create(EvaluateStreamResponseSchema, { frame: { case: "rows", value: { results, batchId } } });
         const hex = (encode: () => Uint8Array): unknown => outcome(() => Buffer.from(encode()).toString("hex"));
         assert.equal(
           hex(() => streamCodec.encode(message)),

@@ -26,6 +26,8 @@ export const streamCodec: MethodCodec<EvaluateStreamRequest, EvaluateStreamRespo
 const rowsTag = 0x12;
 /** RowFrame.items and RowResults.results: field 1, length-delimited. */
 const itemTag = 0x0a;
+/** RowResults.batch_id: field 2, length-delimited. */
+const batchIdTag = 0x12;
 
 function decodeRows(bytes: Uint8Array): EvaluateStreamRequest | undefined {
   if (!Buffer.isBuffer(bytes) || bytes[0] !== rowsTag) return undefined;
@@ -92,6 +94,9 @@ function encodeRows({ frame }: EvaluateStreamResponse): Buffer | undefined {
     at = encodeRow(result, at);
     if (at < 0) return undefined;
   }
+  const { batchId } = frame.value;
+  if (!isPlain(batchId)) return undefined;
+  if (batchId !== "") at = writeText(scratch, batchIdTag, batchId, at);
   const lengthBytes = at < 0x80 ? 1 : at < 0x4000 ? 2 : 3;
   const bytes = Buffer.allocUnsafe(1 + lengthBytes + at);
   bytes[0] = rowsTag;

@@ -173,9 +173,9 @@ describe("unary client", () => {
       await failure(ask(client, "refuse"));
       await failure(ask(client, "hang", { deadline: Date.now() + 5 }));
     }
-    assert.equal(client.resilience.breakerState, "closed");
+    assert.equal(client.resilience.circuit.state, "closed");
     for (let n = 0; n < 3; n++) await failure(ask(client, "fail:UNAVAILABLE"));
-    assert.equal(client.resilience.breakerState, "open");
+    assert.equal(client.resilience.circuit.state, "open");
     const before = server.seen.length;
     const error = await failure(ask(client, "ok"));
     assert.equal(error.reason, "POLICY_UNAVAILABLE");
@@ -188,7 +188,7 @@ describe("unary client", () => {
     const client = open({ breaker: { consecutiveFailures: 1 }, maxRetries: 0, recoveryMs: 50 });
     const failAndWait = async (id: string, options?: CallOptions): Promise<void> => {
       await failure(ask(client, id, options));
-      assert.equal(client.resilience.breakerState, "open");
+      assert.equal(client.resilience.circuit.state, "open");
       await sleep(60);
     };
     await failAndWait("fail:UNAVAILABLE");
@@ -197,10 +197,10 @@ describe("unary client", () => {
     await failAndWait("hang:probe", { signal: AbortSignal.timeout(20) });
     await failAndWait("hang:probe", { deadline: Date.now() + 10 });
     const probe = ask(client, "slow:40:probe");
-    assert.equal(client.resilience.breakerState, "half-open");
+    assert.equal(client.resilience.circuit.state, "half-open");
     assert.equal((await failure(ask(client, "ok:second"))).metadata.cause, "open");
     await probe;
-    assert.equal(client.resilience.breakerState, "closed");
+    assert.equal(client.resilience.circuit.state, "closed");
     assert.equal(server.seen.filter(({ id }) => id === "ok:second").length, 0);
   });
 
@@ -208,7 +208,7 @@ describe("unary client", () => {
     const client = open({ breaker: { consecutiveFailures: 1 } });
     const error = await failure(client.evaluate({ principal: 5 as never }));
     assert.equal(error.code, "INVALID_ARGUMENT");
-    assert.equal(client.resilience.breakerState, "closed");
+    assert.equal(client.resilience.circuit.state, "closed");
   });
 });
 
@@ -235,7 +235,7 @@ test("the breaker opens when the server is killed, and heals by itself when it i
     const inFlight = failure(ask(client, "hang"));
     await server.kill();
     assert.equal((await inFlight).code, "UNAVAILABLE");
-    while (client.resilience.breakerState !== "open") {
+    while (client.resilience.circuit.state !== "open") {
       const start = performance.now();
       const error = await failure(ask(client, "ok"));
       assert.ok(performance.now() - start < 1_000, "hung");
@@ -247,7 +247,7 @@ test("the breaker opens when the server is killed, and heals by itself when it i
     const again = await startChildServer("unary-server.ts", server.port);
     try {
       await untilHealed(client);
-      assert.equal(client.resilience.breakerState, "closed");
+      assert.equal(client.resilience.circuit.state, "closed");
       assert.equal(await metric(), 0);
       assert.ok(states.includes("half-open"));
     } finally {

@@ -22,3 +22,19 @@ export function isInfrastructureFailure(error: unknown): boolean {
       return false;
   }
 }
+
+/** A failure that says nothing about the target: the caller left, or was in too great a hurry. */
+export class InconclusiveError extends Error {
+  override readonly name = "InconclusiveError";
+  override readonly cause: ServiceError;
+
+  constructor(cause: ServiceError) {
+    super(cause.message);
+    this.cause = cause;
+  }
+}
+
+/** CANCELLED, for a caller that left. */
+export function cancelled(): ServiceError {
+  return new ServiceError("CANCELLED", "The call was cancelled.", { reason: "CANCELLED" });
+}

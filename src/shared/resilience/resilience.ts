@@ -1,42 +1,19 @@
 import {
-  BrokenCircuitError,
   BulkheadRejectedError,
   bulkhead,
-  type CircuitBreakerPolicy,
-  CircuitState,
-  circuitBreaker,
   decorrelatedJitterGenerator,
   ExponentialBackoff,
   handleType,
-  handleWhen,
   retry,
 } from "cockatiel";
 import { ServiceError } from "../service-error.ts";
-import { type BreakerThresholds, ThresholdBreaker } from "./breaker.ts";
-import { isInfrastructureFailure } from "./failures.ts";
+import { type Circuit, type CircuitOptions, createCircuit } from "./circuit.ts";
+import { cancelled, InconclusiveError } from "./failures.ts";
 import { RetryBudget } from "./retry-budget.ts";
 
-export type BreakerState = "closed" | "open" | "half-open";
-
-/** What a target's policies tell the metrics. Called synchronously; must not throw. */
-export interface ResilienceObserver {
-  breakerState(target: string, state: BreakerState): void;
-  retried?(target: string): void;
-  rejected?(target: string, cause: "open" | "overflow" | "timeout"): void;
-}
-
-export interface ResilienceOptions {
-  /** Names the target in metrics and errors, for example `policy-service`. */
-  readonly target: string;
-  /** Time given to a call, its retries included, in milliseconds; a caller's deadline can only shorten it. Default: 100. */
-  readonly deadlineMs?: number;
+export interface ResilienceOptions extends CircuitOptions {
   /** How long before the caller's own deadline to answer, so that it can still pass the answer on, in ms. Default: 0. */
   readonly reserveMs?: number;
-  /** Reason of the UNAVAILABLE error when the target is down, slow or cut off. Default: `TARGET_UNAVAILABLE`. */
-  readonly unavailableReason?: string;
-  readonly breaker?: BreakerThresholds;
-  /** How long an open circuit stays open before one call may try the target, in milliseconds. Default: 1,000. */
-  readonly recoveryMs?: number;
   /** Retries of one idempotent call after UNAVAILABLE; 0 turns them off. Default: 2. */
   readonly maxRetries?: number;
   /** Retries for each call over time, 0 to 1. Default: 0.1. */
@@ -45,7 +22,6 @@ export interface ResilienceOptions {
   readonly maxConcurrent?: number;
   /** Most calls waiting for one of those places. Default: 1,000. */
   readonly maxQueued?: number;
-  readonly observer?: ResilienceObserver;
 }
 
 export interface CallBounds {
@@ -58,8 +34,7 @@ export interface CallBounds {
 
 /** Guards every call to one target. */
 export interface Resilience {
-  readonly target: string;
-  readonly breakerState: BreakerState;
+  readonly circuit: Circuit;
   /**
    * Runs `attempt`, perhaps more than once, and settles by the deadline.
    *
@@ -69,12 +44,26 @@ export interface Resilience {
    *   its places are taken; DEADLINE_EXCEEDED when the caller's own deadline passed; CANCELLED; or what the target said.
    */
   execute<T>(attempt: (deadline: number) => Promise<T>, bounds: CallBounds): Promise<T>;
-  /** The error for a call that the open circuit refuses, or undefined when it may be tried. */
-  refusal(): ServiceError | undefined;
 }
 
-function cancelled(): ServiceError {
-  return new ServiceError("CANCELLED", "The call was cancelled.", { reason: "CANCELLED" });
+/** When a call must be answered. */
+export interface EffectiveDeadline {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  /** Whether the caller set it, rather than the client's own limit. */
+  readonly isCallers: boolean;
+}
+
+/** The earlier of the caller's deadline, less the reserve, and the client's own. */
+export function effectiveDeadline(
+  now: number,
+  deadlineMs: number,
+  callers: number | undefined,
+  reserveMs: number,
+): EffectiveDeadline {
+  const own = now + deadlineMs;
+  if (callers === undefined || callers - reserveMs >= own) return { at: own, isCallers: false };
+  return { at: callers - reserveMs, isCallers: true };
 }
 
 /** Settles as `outcome` does, but by the deadline and the signal: the bulkhead's queue minds neither. */
@@ -85,41 +74,37 @@ function settleBy<T>(
   late: () => ServiceError,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(late()), deadline - Date.now());
-    const onAbort = (): void => reject(cancelled());
-    signal?.addEventListener("abort", onAbort, { once: true });
-    outcome.then(resolve, reject).finally(() => {
+    const onAbort = (): void => settle(() => reject(cancelled()));
+    const timer = setTimeout(() => settle(() => reject(late())), Math.max(0, deadline - Date.now()));
+    function settle(how: () => void): void {
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
-    });
+      how();
+    }
+    signal?.addEventListener("abort", onAbort, { once: true });
+    outcome.then(
+      (value) => settle(() => resolve(value)),
+      (error) => settle(() => reject(error)),
+    );
   });
 }
 
 /** Asks the retry policy for another attempt. */
 class RetryRequest extends Error {}
 
-/** A failure that says nothing about the target: the caller left, or was in too great a hurry. */
-class InconclusiveError extends Error {}
-
 const retryInitialDelayMs = 5;
 const retryMaxDelayMs = 25;
-
-const breakerStates: Readonly<Record<CircuitState, BreakerState>> = {
-  [CircuitState.Closed]: "closed",
-  [CircuitState.Open]: "open",
-  [CircuitState.HalfOpen]: "half-open",
-  [CircuitState.Isolated]: "open",
-};
 
 /**
  * Builds the policies of one target: retry inside circuit breaker inside bulkhead.
  *
- * The innermost timeout is the deadline that each attempt hands to gRPC, which also travels to the server and stops the
- * work there; a second timer for it would only cost.
+ * The innermost timeout is the deadline that each attempt hands to gRPC: it also travels to the server and stops the
+ * work there. cockatiel's timeout could do neither, and costs seven times all other policies together.
  */
 export function createResilience(options: ResilienceOptions): Resilience {
-  const { target, observer, deadlineMs = 100, reserveMs = 0, recoveryMs = 1_000, maxRetries = 2 } = options;
-  const reason = options.unavailableReason ?? "TARGET_UNAVAILABLE";
+  const { target, observer, reserveMs = 0, maxRetries = 2 } = options;
+  const circuit = createCircuit(options);
+  const { deadlineMs } = circuit;
   const budget = new RetryBudget(options.retryRatio);
   const places = bulkhead(options.maxConcurrent ?? 1_000, options.maxQueued ?? 1_000);
   const again = retry(handleType(RetryRequest), {
@@ -130,104 +115,48 @@ export function createResilience(options: ResilienceOptions): Resilience {
       generator: decorrelatedJitterGenerator,
     }),
   });
-  let openUntil = 0;
-  const breaker: CircuitBreakerPolicy = circuitBreaker(
-    // A probe that ends without a verdict leaves the circuit open: nothing is known yet.
-    handleWhen(
-      (error) =>
-        isInfrastructureFailure(error) ||
-        (error instanceof InconclusiveError && breaker.state === CircuitState.HalfOpen),
-    ),
-    { breaker: new ThresholdBreaker(options.breaker), halfOpenAfter: recoveryMs },
-  );
-  breaker.onStateChange((state) => {
-    if (state === CircuitState.Open) openUntil = Date.now() + recoveryMs;
-    observer?.breakerState(target, breakerStates[state]);
-  });
-  observer?.breakerState(target, "closed");
 
-  function unavailable(cause: "open" | "overflow" | "timeout", message: string, retryAfterMs: number): ServiceError {
-    observer?.rejected?.(target, cause);
-    return new ServiceError("UNAVAILABLE", message, { reason, retryAfterMs, metadata: { target, cause } });
-  }
-
-  function openError(): ServiceError {
-    // Half-open: the probe's outcome is known within a call's deadline.
-    const wait = breaker.state === CircuitState.Open ? openUntil - Date.now() : deadlineMs;
-    return unavailable("open", `${target} is not answering; calls to it are suspended.`, Math.max(1, wait));
-  }
-
-  function refusal(): ServiceError | undefined {
-    if (breaker.state === CircuitState.Closed) return undefined;
-    if (breaker.state === CircuitState.Open && Date.now() >= openUntil) return undefined;
-    return openError();
-  }
-
-  function late(isCallers: boolean): ServiceError {
-    if (isCallers)
-      return new ServiceError("DEADLINE_EXCEEDED", "The deadline has passed.", { reason: "DEADLINE_EXCEEDED" });
-    return unavailable("timeout", `${target} did not answer within ${deadlineMs} ms.`, deadlineMs);
-  }
-
-  /** Turns what a policy threw into what the caller is told. */
-  function tell(error: unknown, isCallersDeadline: boolean): unknown {
-    const cause = error instanceof InconclusiveError ? error.cause : error;
-    if (cause instanceof BrokenCircuitError) return openError();
-    if (cause instanceof BulkheadRejectedError) {
-      return unavailable("overflow", `Too many calls to ${target} are waiting.`, deadlineMs);
-    }
-    if (!(cause instanceof ServiceError)) return cause;
-    if (cause.code === "DEADLINE_EXCEEDED") return late(isCallersDeadline);
-    if (cause.code !== "UNAVAILABLE" || cause.retryAfterMs !== undefined) return cause;
-    return new ServiceError("UNAVAILABLE", `${target} cannot be reached.`, {
-      reason,
-      retryAfterMs: deadlineMs,
-      metadata: { target, cause: "connection" },
-      cause,
-    });
+  /** Whether another attempt may follow this failure; takes its token. */
+  function mayRetry(error: ServiceError, attemptNumber: number, deadline: number): boolean {
+    return (
+      error.code === "UNAVAILABLE" &&
+      // A server that names a delay does not want to be asked within this call.
+      error.retryAfterMs === undefined &&
+      attemptNumber < maxRetries &&
+      deadline - Date.now() > retryMaxDelayMs &&
+      budget.withdraw()
+    );
   }
 
   async function execute<T>(attempt: (deadline: number) => Promise<T>, bounds: CallBounds): Promise<T> {
     const { signal, idempotent } = bounds;
     const start = Date.now();
-    const callers = bounds.deadline === undefined ? Number.POSITIVE_INFINITY : bounds.deadline - reserveMs;
-    const isCallersDeadline = callers < start + deadlineMs;
-    const deadline = isCallersDeadline ? callers : start + deadlineMs;
-    if (deadline <= start) throw late(isCallersDeadline);
-    const refused = refusal();
+    const { at: deadline, isCallers } = effectiveDeadline(start, deadlineMs, bounds.deadline, reserveMs);
+    if (deadline <= start) throw circuit.late(isCallers);
+    const refused = circuit.refusal();
     if (refused !== undefined) throw refused;
     budget.deposit();
 
     async function once(attemptNumber: number): Promise<T> {
-      if (signal?.aborted) throw new InconclusiveError("cancelled", { cause: cancelled() });
+      if (signal?.aborted) throw new InconclusiveError(cancelled());
       const timeGiven = deadline - Date.now();
-      if (timeGiven <= 0) throw new InconclusiveError("late", { cause: late(isCallersDeadline) });
+      if (timeGiven <= 0) throw new InconclusiveError(circuit.late(isCallers));
       try {
         return await attempt(deadline);
       } catch (error) {
         if (!(error instanceof ServiceError)) throw error;
-        if (signal?.aborted || error.code === "CANCELLED") throw new InconclusiveError("cancelled", { cause: error });
-        if (error.code === "DEADLINE_EXCEEDED" && timeGiven < deadlineMs / 2) {
-          throw new InconclusiveError("hasty", { cause: error });
-        }
-        const mayRetry =
-          idempotent &&
-          error.code === "UNAVAILABLE" &&
-          error.retryAfterMs === undefined &&
-          attemptNumber < maxRetries &&
-          deadline - Date.now() > retryMaxDelayMs;
-        if (!mayRetry || !budget.withdraw()) throw error;
-        observer?.retried?.(target);
+        const hasty = error.code === "DEADLINE_EXCEEDED" && timeGiven < deadlineMs / 2;
+        if (hasty || signal?.aborted || error.code === "CANCELLED") throw new InconclusiveError(error);
+        if (!idempotent || !mayRetry(error, attemptNumber, deadline)) throw error;
+        observer?.retried?.(target, 1);
         throw new RetryRequest(error.message, { cause: error });
       }
     }
 
     const admitted = (): Promise<T> => {
       if (signal?.aborted) throw cancelled();
-      if (deadline <= Date.now()) throw late(isCallersDeadline);
-      // One probe at a time; cockatiel would let the others wait for its verdict, beyond their deadlines.
-      if (breaker.state === CircuitState.HalfOpen) throw new BrokenCircuitError();
-      return breaker.execute(() =>
+      if (deadline <= Date.now()) throw circuit.late(isCallers);
+      return circuit.run(() =>
         idempotent && maxRetries > 0 ? again.execute(({ attempt: number }) => once(number)) : once(0),
       );
     };
@@ -235,18 +164,17 @@ export function createResilience(options: ResilienceOptions): Resilience {
     try {
       const mustQueue = places.executionSlots === 0;
       const outcome = places.execute(admitted);
-      return await (mustQueue ? settleBy(outcome, deadline, signal, () => late(isCallersDeadline)) : outcome);
-    } catch (error) {
-      throw tell(error, isCallersDeadline);
+      return await (mustQueue ? settleBy(outcome, deadline, signal, () => circuit.late(isCallers)) : outcome);
+    } catch (thrown) {
+      const error = thrown instanceof InconclusiveError ? thrown.cause : thrown;
+      if (error instanceof BulkheadRejectedError) {
+        throw circuit.unavailable("overflow", `Too many calls to ${target} are waiting.`);
+      }
+      if (!(error instanceof ServiceError)) throw error;
+      if (error.code === "DEADLINE_EXCEEDED") throw circuit.late(isCallers);
+      throw circuit.unreachable(error);
     }
   }
 
-  return {
-    target,
-    execute,
-    refusal,
-    get breakerState() {
-      return breakerStates[breaker.state];
-    },
-  };
+  return { circuit, execute };
 }

@@ -63,7 +63,7 @@ export type ItemDecision = Message<"gatehouse.policy.v1.ItemDecision"> & {
   determiningPolicies: string[];
 
   /**
-   * Policies that failed, in no particular order.
+   * Policies that failed, in no particular order. When an answer has many, later ones come without their messages.
    *
    * @generated from field: repeated gatehouse.policy.v1.PolicyError errors = 3;
    */

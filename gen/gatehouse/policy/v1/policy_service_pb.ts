@@ -298,7 +298,8 @@ export type BatchResult = Message<"gatehouse.policy.v1.BatchResult"> & {
     case: "decision";
   } | {
     /**
-     * The item was faulty, or its deadline passed.
+     * The item was faulty, or its deadline passed. When a batch has many faults, later ones are cut to their code, with
+     * the reason for a message.
      *
      * @generated from field: google.rpc.Status error = 2;
      */

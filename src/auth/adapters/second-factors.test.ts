@@ -5,10 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { generateSync } from "otplib";
-import { createSecondFactors, type SecondFactors } from "../src/auth/domain/second-factors.ts";
-import { createSecretBox, SecretBoxError } from "../src/auth/domain/secret-box.ts";
-import type { Stores } from "../src/auth/stores.ts";
-import { type AuthBackend, authBackends, openAuthStores } from "./support/auth-backends.ts";
+import { openSqlite } from "../../shared/store/sqlite.ts";
+import { createSecondFactors, type SecondFactors } from "../domain/second-factors.ts";
+import { createSecretBox, SecretBoxError } from "../domain/secret-box.ts";
+import { type StoreBackend, storeBackends } from "../testing/store-backends.ts";
+import { createSqliteSecondFactorStore } from "./sqlite-second-factors.ts";
 
 const key = randomBytes(32);
 const second = 1_000;
@@ -16,23 +17,21 @@ const second = 1_000;
 /** What an authenticator app shows. */
 const codeAt = (secret: string, now: number): string => generateSync({ secret, epoch: Math.floor(now / second) });
 
-for (const [name, start] of Object.entries(authBackends)) {
+for (const [name, start] of Object.entries(storeBackends)) {
   describe(`second factors on ${name}`, () => {
-    let backend: AuthBackend;
-    let stores: Stores;
+    let stores: StoreBackend;
     let now = 1_800_000_000_000;
     let users = 0;
 
     before(async () => {
-      backend = await start();
-      stores = await backend.open();
+      stores = await start();
     });
-    after(async () => {
-      await stores.close();
-      await backend.close();
-    });
+    after(() => stores.close());
 
-    const factorsOf = ({ secondFactors: store }: Stores, keys: readonly Uint8Array[] = [key]): SecondFactors =>
+    const factorsOf = (
+      { secondFactors: store }: Pick<StoreBackend, "secondFactors">,
+      keys: readonly Uint8Array[] = [key],
+    ): SecondFactors =>
       createSecondFactors({
         store,
         secretBox: keys.length === 0 ? undefined : createSecretBox(keys, randomBytes),
@@ -96,19 +95,14 @@ for (const [name, start] of Object.entries(authBackends)) {
 
     it("take a code once, however many replicas get it at the same time", async () => {
       const { user, secret, codes } = await enrolled();
-      const other = await backend.open();
-      try {
-        const replicas = [factorsOf(stores), factorsOf(other)];
-        for (const proof of [totp(secret), { kind: "backupCode", code: codes[0] ?? "" }] as const) {
-          const answers = await Promise.all(
-            Array.from({ length: 50 }, async (_, attempt) => await replicas[attempt % 2]!.use(user, proof)),
-          );
-          assert.equal(answers.filter((accepted) => accepted).length, 1, proof.kind);
-        }
-        assert.equal((await replicas[1]!.status(user)).backupCodesLeft, 9);
-      } finally {
-        await other.close();
+      const replicas = [factorsOf(stores), factorsOf(stores.replica)];
+      for (const proof of [totp(secret), { kind: "backupCode", code: codes[0] ?? "" }] as const) {
+        const answers = await Promise.all(
+          Array.from({ length: 50 }, async (_, attempt) => await replicas[attempt % 2]!.use(user, proof)),
+        );
+        assert.equal(answers.filter((accepted) => accepted).length, 1, proof.kind);
       }
+      assert.equal((await replicas[1]!.status(user)).backupCodesLeft, 9);
     });
 
     it("are confirmed once, however often at the same time", async () => {
@@ -180,10 +174,10 @@ for (const [name, start] of Object.entries(authBackends)) {
 
 it("neither a secret nor a backup code is in the embedded store", async () => {
   const dir = mkdtempSync(join(tmpdir(), "gatehouse-stores-"));
-  const stores = await openAuthStores("", dir);
+  const database = openSqlite(join(dir, "auth.db"));
   const secret = randomBytes(20);
   const factors = createSecondFactors({
-    store: stores.secondFactors,
+    store: createSqliteSecondFactorStore(database),
     secretBox: createSecretBox([key], randomBytes),
     clock: Date.now,
     random: (size) => (size === secret.length ? secret : randomBytes(size)),
@@ -198,6 +192,6 @@ it("neither a secret nor a backup code is in the embedded store", async () => {
     assert.ok(!bytes.includes(text));
   }
   assert.ok(bytes.includes("alice"), "it is the right file");
-  await stores.close();
+  database.close();
   rmSync(dir, { recursive: true });
 });

@@ -9,9 +9,8 @@ import {
   type Lockout,
   type LockoutRule,
   nextFailures,
-} from "../src/auth/domain/lockout.ts";
-import type { Stores } from "../src/auth/stores.ts";
-import { type AuthBackend, authBackends } from "./support/auth-backends.ts";
+} from "../domain/lockout.ts";
+import { type StoreBackend, storeBackends } from "../testing/store-backends.ts";
 
 const second = 1_000;
 const minute = 60 * second;
@@ -30,24 +29,19 @@ async function refusal(call: () => unknown): Promise<string> {
   }
 }
 
-for (const [name, start] of Object.entries(authBackends)) {
+for (const [name, start] of Object.entries(storeBackends)) {
   describe(`lockout on ${name}`, () => {
-    let backend: AuthBackend;
-    let stores: Stores;
+    let stores: StoreBackend;
     let now = 1_800_000_000_000;
     let names = 0;
     let events: string[] = [];
 
     before(async () => {
-      backend = await start();
-      stores = await backend.open();
+      stores = await start();
     });
-    after(async () => {
-      await stores.close();
-      await backend.close();
-    });
+    after(() => stores.close());
 
-    const lockoutOf = ({ lockout: store }: Stores): Lockout =>
+    const lockoutOf = ({ lockout: store }: Pick<StoreBackend, "lockout">): Lockout =>
       createLockout({
         store,
         clock: () => now,
@@ -184,22 +178,17 @@ for (const [name, start] of Object.entries(authBackends)) {
 
     it("answers no more guesses than it allows, however many run at once on two replicas", async () => {
       const who = { name: newName(), network: newNetwork() };
-      const second = await backend.open();
-      try {
-        const replicas = [lockoutOf(stores), lockoutOf(second)];
-        const answers = await Promise.all(
-          Array.from({ length: 100 }, async (_, guess) => {
-            const lockout = replicas[guess % 2]!;
-            return guess === 99
-              ? await refusal(() => lockout.succeeded(["password"], who))
-              : await refusal(() => lockout.failed("password", who));
-          }),
-        );
-        assert.equal(answers.filter((answer) => answer === "no").length, 3);
-        assert.equal(answers[99], "TOO_MANY_FAILURES 1s", "the right one learns nothing either");
-      } finally {
-        await second.close();
-      }
+      const replicas = [lockoutOf(stores), lockoutOf(stores.replica)];
+      const answers = await Promise.all(
+        Array.from({ length: 100 }, async (_, guess) => {
+          const lockout = replicas[guess % 2]!;
+          return guess === 99
+            ? await refusal(() => lockout.succeeded(["password"], who))
+            : await refusal(() => lockout.failed("password", who));
+        }),
+      );
+      assert.equal(answers.filter((answer) => answer === "no").length, 3);
+      assert.equal(answers[99], "TOO_MANY_FAILURES 1s", "the right one learns nothing either");
     });
 
     it("keeps its counters as the rule says, whatever happens in whatever order", async () => {
