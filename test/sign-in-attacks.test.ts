@@ -272,3 +272,18 @@ it("does not believe x-forwarded-for of a peer that is no trusted proxy", async 
     await replicas.close();
   }
 });
+
+it("takes no authenticator's code without a key to check it with, whoever is asked for", async () => {
+  const replicas = await startAuthReplicas(1, { GATEHOUSE_PROFILE: "production" }, Date.now);
+  try {
+    const answer = outcome(
+      replicas.all[0]!.auth.authenticate({
+        credential: { case: "password", value: { username: "nobody", password: "wrong" } },
+        secondFactor: { factor: { case: "totpCode", value: "123456" } },
+      }),
+    );
+    assert.equal(await answer, "SECOND_FACTOR_NOT_SUPPORTED");
+  } finally {
+    await replicas.close();
+  }
+});

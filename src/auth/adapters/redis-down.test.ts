@@ -61,7 +61,8 @@ describe("a Redis that is not there", () => {
     }
     assert.ok(performance.now() - start < 5_000);
     await server.start();
-    await new Promise<void>((resolve) => redis.once("ready", () => resolve()));
+    // It may have been quicker than the server's own check.
+    if (redis.status !== "ready") await new Promise<void>((resolve) => redis.once("ready", () => resolve()));
     assert.equal(await store.find(sessionKeyOf(token)!), undefined);
     assert.deepEqual(await store.list("alice"), []);
   });
