@@ -136,6 +136,18 @@ for (const [name, start] of Object.entries(stores)) {
         assert.equal(await carol(here, code(secret)), "accepted");
       });
 
+      it("does not tell of a hundred passwords guessed at once that one is right", async () => {
+        now += 24 * 60 * minute;
+        const answers = await Promise.all(
+          Array.from({ length: 100 }, (_, attempt) =>
+            outcome(signIn(attempt % 2 === 0 ? here : there, "carol", attempt === 99 ? "christmas" : "wrong")),
+          ),
+        );
+        assert.equal(answers[99], "TOO_MANY_FAILURES 1s");
+        now += 24 * 60 * minute;
+        assert.equal(await carol(here, code(secret)), "accepted");
+      });
+
       it("does not let a session without the second factor, or one of long ago, change anything", async () => {
         const refusals = async (token: string): Promise<string[]> => {
           const options = { headers: { authorization: `Bearer ${token}` } };

@@ -87,6 +87,16 @@ for (const [name, start] of Object.entries(storeBackends)) {
       assert.equal(await refusal(() => lockoutOf(stores).check("password", who)), "no");
     });
 
+    it("forgives nothing for the delay itself", async () => {
+      const who = { name: newName(), network: undefined };
+      await fail(who, 3);
+      now += second;
+      await fail(who, 1);
+      now += 2 * second + minute - 1;
+      await fail(who, 1);
+      assert.equal(await refusal(() => lockoutOf(stores).check("password", who)), "TOO_MANY_FAILURES 4s");
+    });
+
     it("counts names, networks and second factors apart", async () => {
       const who = { name: newName(), network: newNetwork() };
       await fail(who, 3);
@@ -109,9 +119,16 @@ for (const [name, start] of Object.entries(storeBackends)) {
         await fail({ name: newName(), network }, 1);
       }
       const other = { name: newName(), network };
-      assert.equal(await refusal(() => lockoutOf(stores).check("password", other)), "no");
+      const lockout = lockoutOf(stores);
+      assert.equal(await refusal(() => lockout.check("password", other)), "no");
       await fail({ name: newName(), network }, 1);
-      assert.equal(await refusal(() => lockoutOf(stores).check("password", other)), "TOO_MANY_FAILURES 1s");
+      assert.equal(await refusal(() => lockout.check("password", other)), "TOO_MANY_FAILURES 1s");
+      assert.equal(await refusal(() => lockout.succeeded(["password"], other)), "TOO_MANY_FAILURES 1s");
+      assert.equal(
+        await refusal(() => lockout.check("password", other)),
+        "TOO_MANY_FAILURES 1s",
+        "nor is it known now",
+      );
     });
 
     it("does not hold up a user on a known network for the failures of others, there or elsewhere", async () => {
