@@ -15,7 +15,7 @@ import { createMetrics, type Metrics } from "../shared/metrics/metrics.ts";
 import { serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
 import { nodeArgon2 } from "./adapters/node-argon2.ts";
-import { createPolicyDecisions, createStepUpFinder } from "./adapters/policy-decisions.ts";
+import { createPolicyDecisions, createPolicyStepUps } from "./adapters/policy-decisions.ts";
 import type { AuthConfig } from "./config.ts";
 import { seedDemo } from "./demo.ts";
 import { demoEncryptionKey } from "./demo-encryption-key.ts";
@@ -105,7 +105,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
   const authorize = createAuthorizer({
     authenticate,
     decide: createPolicyDecisions(policy, config.policyTimeoutMs),
-    findStepUps: createStepUpFinder(explanations),
+    findStepUps: createPolicyStepUps(explanations),
     sendRoles: config.authorizeSendRoles,
     contextMfa: config.authorizeContextMfa,
   });

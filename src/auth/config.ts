@@ -1,18 +1,15 @@
-import * as v from "valibot";
 import type { ConfigFields } from "../shared/config/config.ts";
 import { type HostSettings, hostFields } from "../shared/config/host-settings.ts";
 import { boolean, duration, host, integer, port, text } from "../shared/config/parsers.ts";
-import { parseRedisUrl, type RedisUrlError } from "../shared/store/redis-url.ts";
+import { type StoreSettings, storeFields } from "../shared/config/store-settings.ts";
 import { type SignInSettings, signInFields } from "./sign-in-config.ts";
 
 /** Values of auth-service's configuration. Names that end in `Ms` are in milliseconds. */
-export interface AuthConfig extends HostSettings, SignInSettings {
+export interface AuthConfig extends HostSettings, StoreSettings, SignInSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
   readonly httpHost: string;
   readonly httpPort: number;
-  readonly dataDir: string;
-  readonly redisUrl: string;
   readonly sessionIdleTimeoutMs: number;
   readonly sessionMaxAgeMs: number;
   readonly sessionLimit: number;
@@ -29,19 +26,6 @@ export interface AuthConfig extends HostSettings, SignInSettings {
   readonly authorizeSendRoles: boolean;
   readonly authorizeContextMfa: boolean;
 }
-
-/** A URL that parseRedisUrl reads, or nothing. */
-const redisUrl: v.GenericSchema<string, string> = v.pipe(
-  v.string(),
-  v.rawCheck(({ dataset, addIssue }) => {
-    if (!dataset.typed || dataset.value === "") return;
-    try {
-      parseRedisUrl(dataset.value);
-    } catch (error) {
-      addIssue({ message: (error as RedisUrlError).message });
-    }
-  }),
-);
 
 /** Where each comes from and what it is for. */
 export const authFields: ConfigFields<AuthConfig> = {
@@ -60,19 +44,7 @@ export const authFields: ConfigFields<AuthConfig> = {
     fallback: "127.0.0.1",
   },
   httpPort: { env: "AUTH_HTTP_PORT", doc: "HTTP edge of auth-service.", schema: port, fallback: "8081" },
-  dataDir: {
-    env: "DATA_DIR",
-    doc: "Directory of the embedded store, when REDIS_URL is not set.",
-    schema: text,
-    fallback: "./.gatehouse",
-  },
-  redisUrl: {
-    env: "REDIS_URL",
-    doc: "Keeps users and sessions in Redis: `redis://`, `rediss://`, `redis+cluster://host,host` or `redis+sentinel://host,host/primary`. Unset: the embedded store.",
-    schema: redisUrl,
-    fallback: "",
-    sensitive: true,
-  },
+  ...storeFields,
   sessionIdleTimeoutMs: {
     env: "SESSION_IDLE_TIMEOUT",
     doc: "Ends a session that is not used for so long.",

@@ -1,10 +1,9 @@
 import { once } from "node:events";
 import { join } from "node:path";
-import type { Cluster, Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { ReadinessCheck } from "../shared/lifecycle/readiness.ts";
 import { createRedisConnector } from "../shared/store/redis.ts";
-import { withoutCommand } from "../shared/store/redis-errors.ts";
+import { tellRedisState } from "../shared/store/redis-readiness.ts";
 import { openSqlite } from "../shared/store/sqlite.ts";
 import { createRedisIdentityStore } from "./adapters/redis-identities.ts";
 import { createRedisLockoutStore } from "./adapters/redis-lockout.ts";
@@ -64,7 +63,7 @@ function openEmbedded({ dataDir, check }: StoresOptions): Stores {
 function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
   const redis = createRedisConnector({ url: redisUrl })("commands");
   check.set(false, "connecting to Redis");
-  report(redis, logger, check);
+  tellRedisState(redis, logger, (ok, detail) => check.set(ok, detail));
   return {
     identities: createRedisIdentityStore(redis),
     sessions: createRedisSessionStore(redis),
@@ -77,20 +76,4 @@ function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
       redis.disconnect();
     },
   };
-}
-
-/** Tells the log and the readiness check of every change in the connection, not of every attempt to connect. */
-function report(redis: Redis | Cluster, logger: Logger, check: ReadinessCheck): void {
-  let lastMessage: string | undefined;
-  redis.on("ready", () => {
-    lastMessage = undefined;
-    logger.info("connected to Redis");
-    check.set(true);
-  });
-  redis.on("close", () => check.set(false, "Redis cannot be reached"));
-  redis.on("error", (error: unknown) => {
-    const err = withoutCommand(error);
-    if (err.message !== lastMessage) logger.warn({ err }, "Redis cannot be reached");
-    lastMessage = err.message;
-  });
 }

@@ -1,5 +1,10 @@
+import { hostname } from "node:os";
 import type { Logger } from "pino";
+import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
+import { PolicyAdminService } from "../../gen/gatehouse/policy/v1/policy_admin_service_pb.ts";
 import { PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import { createServiceClient } from "../shared/client/service-client.ts";
+import { ConfigError } from "../shared/config/config.ts";
 import { assertLoopback } from "../shared/config/demo-profile.ts";
 import { hostLimits } from "../shared/config/host-settings.ts";
 import { createReadiness } from "../shared/lifecycle/readiness.ts";
@@ -7,49 +12,87 @@ import type { ServiceApp } from "../shared/lifecycle/run-service.ts";
 import { createMetrics } from "../shared/metrics/metrics.ts";
 import { serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
-import type { PolicyConfig } from "./config.ts";
+import { createKeyAuthenticator, createRemoteAuthenticator, firstOf } from "./adapters/admin-authenticators.ts";
+import { createBusAnnouncer } from "./adapters/bus-announcer.ts";
+import { createCompileSource } from "./compile-source.ts";
+import { type PolicyConfig, policyFields } from "./config.ts";
 import { createCedarControl } from "./control/cedar-control.ts";
 import { findViolations } from "./convert.ts";
 import { ActivePolicies } from "./domain/active-policies.ts";
+import { createAdminGuard } from "./domain/admin-guard.ts";
+import { loadAdminPolicies } from "./domain/admin-policies.ts";
 import { createDecisionIds } from "./domain/decision-id.ts";
+import { PolicyLifecycle } from "./domain/policy-lifecycle.ts";
+import { ResidentEntities } from "./domain/resident-entities.ts";
+import { Shadow } from "./domain/shadow.ts";
+import { createTurns } from "./domain/turns.ts";
+import { followChanges } from "./follow-changes.ts";
+import { createAdminHandlers } from "./handlers/admin/admin-handlers.ts";
 import { createEvaluateHandler } from "./handlers/evaluate.ts";
 import { createEvaluateBatchHandler } from "./handlers/evaluate-batch.ts";
 import { createEvaluateStreamHandler } from "./handlers/evaluate-stream.ts";
 import { followPolicyDirectory } from "./policy-directory-source.ts";
 import { createPolicyMetrics } from "./policy-metrics.ts";
+import { usePolicyStore } from "./policy-store-source.ts";
+import { openPolicyStores } from "./stores.ts";
 import { evaluateCodec } from "./wire/evaluate-codec.ts";
 import { streamCodec } from "./wire/stream-codec.ts";
 
-/** Puts policy-service together from its configuration. */
+/**
+ * Puts policy-service together from its configuration.
+ *
+ * @throws ConfigError, SqliteOpenError, MigrationError, RedisUrlError
+ */
 export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceApp {
   if (config.profile === "demo")
     assertLoopback({ POLICY_GRPC_HOST: config.grpcHost, POLICY_HTTP_HOST: config.httpHost });
+  if (config.policySource === "directory" && config.policyDir === "") {
+    throw new ConfigError([`POLICY_DIR is required with POLICY_SOURCE=directory: ${policyFields.policyDir.doc}`]);
+  }
   const readiness = createReadiness();
   const metrics = createMetrics({ service: "policy-service" });
   const policyMetrics = createPolicyMetrics(metrics.registry);
+  const check = readiness.add("policies");
+  const stores = openPolicyStores({ ...config, logger });
+  const control = createCedarControl();
 
   const policies = new ActivePolicies();
-  const control = createCedarControl();
-  const source = followPolicyDirectory({
-    directory: config.policyDir,
-    strictForbid: !config.skipFailingForbids,
-    control,
+  const turns = createTurns();
+  const announcer = createBusAnnouncer(stores.bus, (error) =>
+    logger.warn({ err: error }, "a change was not announced"),
+  );
+  const entities = new ResidentEntities({ repository: stores.entities, policies, announcer, turns });
+  const shadow = new Shadow(policies, config.shadowCpuShare);
+  const compile = createCompileSource(control);
+  const lifecycle = new PolicyLifecycle({
+    revisions: stores.revisions,
+    entities,
     policies,
-    check: readiness.add("policies"),
-    metrics: policyMetrics,
-    logger,
+    shadow,
+    announcer,
+    turns,
+    compile,
+    followsDirectory: config.policySource === "directory",
+    onActivated({ revision, engine }) {
+      const counts = { policies: engine.policySet.policyIds.length, entities: engine.entities.size };
+      policyMetrics.activated(counts.policies, counts.entities);
+      check.set(true, `revision ${revision}`);
+      logger.info({ revision, ...counts }, "policies are active");
+    },
+    clock: Date.now,
+    replica: `${hostname()}:${config.grpcPort}:${process.pid}`,
   });
+  policyMetrics.observeShadow(shadow);
+  policies.onChange(() => policyMetrics.entitiesChanged(policies.active?.engine.entities.size ?? 0, entities.revision));
 
-  const deciding = { policies, nextDecisionId: createDecisionIds(), observer: policyMetrics };
-  const evaluateBatch = createEvaluateBatchHandler(deciding);
-  const evaluateStream = createEvaluateStreamHandler({
-    ...deciding,
-    maxInFlight: config.streamMaxInFlight,
-    idleTimeoutMs: config.streamIdleTimeoutMs,
-  });
-  const evaluate = createEvaluateHandler({
-    ...deciding,
-    stepUps: [{ path: ["mfa"], value: true }],
+  const deciding = { policies, nextDecisionId: createDecisionIds(), observer: policyMetrics, shadow };
+  const auth = config.authAddress === "" ? undefined : createAuthClient(config.authAddress);
+  const guard = createAdminGuard({
+    authenticate: firstOf([
+      ...(config.adminKey === "" ? [] : [createKeyAuthenticator(config.adminKey)]),
+      ...(auth === undefined ? [] : [createRemoteAuthenticator(auth)]),
+    ]),
+    policies: () => policies.builtIn,
   });
 
   const host = createHost({
@@ -58,11 +101,20 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
     services: [
       serve(
         PolicyService,
-        { evaluate, evaluateBatch, evaluateStream },
+        {
+          evaluate: createEvaluateHandler({ ...deciding, stepUps: config.stepUps }),
+          evaluateBatch: createEvaluateBatchHandler(deciding),
+          evaluateStream: createEvaluateStreamHandler({
+            ...deciding,
+            maxInFlight: config.streamMaxInFlight,
+            idleTimeoutMs: config.streamIdleTimeoutMs,
+          }),
+        },
         // A stream's frames are checked item by item: the fault of one must not end the stream.
         { evaluate: findViolations, evaluateStream: () => [] },
         { evaluate: evaluateCodec, evaluateStream: streamCodec },
       ),
+      serve(PolicyAdminService, createAdminHandlers({ guard, compile, lifecycle, policies, entities })),
     ],
     readiness,
     logger,
@@ -70,16 +122,47 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
     limits: hostLimits(config),
   });
 
+  const builtIn = loadAdminPolicies(control).then((snapshot) => policies.setBuiltIn(snapshot));
+  const sourcing = { policies, lifecycle, check, metrics: policyMetrics, logger };
+  const source =
+    config.policySource === "directory"
+      ? followPolicyDirectory({
+          ...sourcing,
+          directory: config.policyDir,
+          strictForbid: !config.skipFailingForbids,
+          control,
+        })
+      : usePolicyStore({
+          ...sourcing,
+          seedDirectory: config.policyDir,
+          skipFailingForbids: config.skipFailingForbids,
+          entities,
+        });
+  const changes = followChanges({ bus: stores.bus, lifecycle, entities, metrics: policyMetrics, logger });
+
   return {
     async start() {
       const ports = await host.start();
+      await builtIn;
       await source.firstLoad;
       return ports;
     },
     async stop() {
       await host.drain();
       source.close();
+      await changes.close();
+      auth?.close();
       await control.close();
+      await stores.close();
     },
   };
+}
+
+function createAuthClient(address: string) {
+  return createServiceClient(AuthService, {
+    address,
+    target: "auth-service",
+    unavailableReason: "AUTH_UNAVAILABLE",
+    deadlineMs: 2_000,
+  });
 }

@@ -1,14 +1,22 @@
+import * as v from "valibot";
 import type { ConfigFields } from "../shared/config/config.ts";
 import { type HostSettings, hostFields } from "../shared/config/host-settings.ts";
-import { boolean, duration, host, integer, port, text } from "../shared/config/parsers.ts";
+import { boolean, duration, host, integer, oneOf, port, text } from "../shared/config/parsers.ts";
+import { type StoreSettings, storeFields } from "../shared/config/store-settings.ts";
+import type { StepUp } from "./cedar/explain.ts";
 
 /** Settings of policy-service. */
-export interface PolicyConfig extends HostSettings {
+export interface PolicyConfig extends HostSettings, StoreSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
   readonly httpHost: string;
   readonly httpPort: number;
+  readonly policySource: "directory" | "store";
   readonly policyDir: string;
+  readonly adminKey: string;
+  readonly authAddress: string;
+  readonly stepUps: readonly StepUp[];
+  readonly shadowCpuShare: number;
   readonly skipFailingForbids: boolean;
   readonly streamMaxInFlight: number;
   readonly streamIdleTimeoutMs: number;
@@ -40,10 +48,56 @@ export const policyFields: ConfigFields<PolicyConfig> = {
     schema: port,
     fallback: "8082",
   },
+  policySource: {
+    env: "POLICY_SOURCE",
+    doc: "`directory`: the active policies are those of POLICY_DIR, followed as it changes. `store`: those that were published and activated by PolicyAdminService, on all replicas alike.",
+    schema: oneOf("directory", "store"),
+    fallback: "directory",
+  },
   policyDir: {
     env: "POLICY_DIR",
-    doc: "Directory of `*.cedar` policies, `schema.cedarschema`, `entities.json` and `links.json`; reloaded when it changes.",
+    doc: "Directory of `*.cedar` policies, `schema.cedarschema`, `entities.json` and `links.json`; reloaded when it changes. With POLICY_SOURCE=store, what a store without any active policies begins with.",
     schema: text,
+    fallback: "",
+  },
+  adminKey: {
+    env: "POLICY_ADMIN_KEY",
+    doc: "A key that PolicyAdminService accepts as an admin's, of at least 32 characters. Unset: none.",
+    schema: v.pipe(
+      v.string(),
+      v.check((key) => key === "" || key.length >= 32, "must be at least 32 characters long"),
+    ),
+    fallback: "",
+    sensitive: true,
+  },
+  authAddress: {
+    env: "AUTH_ADDRESS",
+    doc: "Where auth-service listens, to be asked whose credential an administrative call carries: `host:port` or a gRPC name. Unset: only POLICY_ADMIN_KEY is accepted.",
+    schema: text,
+    fallback: "",
+  },
+  stepUps: {
+    env: "POLICY_STEP_UPS",
+    doc: "Context attributes that a caller could obtain, tried one by one on a DENY that is explained: `path=value`, joined by commas; values are JSON. An example: `mfa=true,session.assurance=2`.",
+    schema: v.pipe(
+      v.string(),
+      v.rawTransform(({ dataset, addIssue, NEVER }): readonly StepUp[] => {
+        const parsed = parseStepUps(dataset.value);
+        if (typeof parsed !== "string") return parsed;
+        addIssue({ message: parsed });
+        return NEVER;
+      }),
+    ),
+    fallback: "mfa=true",
+  },
+  shadowCpuShare: {
+    env: "POLICY_SHADOW_CPU",
+    doc: "Most of one processor that evaluating a shadow revision may take, in percent; requests beyond that are skipped, and counted.",
+    schema: v.pipe(
+      integer(1, 100),
+      v.transform((percent) => percent / 100),
+    ),
+    fallback: "10",
   },
   skipFailingForbids: {
     env: "POLICY_SKIP_FAILING_FORBIDS",
@@ -63,5 +117,20 @@ export const policyFields: ConfigFields<PolicyConfig> = {
     schema: duration(1_000, 86_400_000),
     fallback: "5m",
   },
+  ...storeFields,
   ...hostFields,
 };
+
+/** Reads step-ups; answers what is wrong with them as a text. */
+function parseStepUps(text: string): readonly StepUp[] | string {
+  const stepUps: StepUp[] = [];
+  for (const part of text.split(",")) {
+    const [, path = "", json = ""] = /^\s*([A-Za-z_][\w.]*)=(.+?)\s*$/.exec(part) ?? [];
+    try {
+      stepUps.push({ path: path.split("."), value: JSON.parse(json) });
+    } catch {
+      return "must be `path=value` pairs joined by commas, their values in JSON";
+    }
+  }
+  return stepUps;
+}

@@ -1,12 +1,19 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { DecisionObserver } from "./domain/decision-observer.ts";
+import type { Shadow } from "./domain/shadow.ts";
 
 /** Metrics of policy-service beside those that every service has. */
 export interface PolicyMetrics extends DecisionObserver {
   /** A policy set was made active. */
   activated(policyCount: number, entityCount: number): void;
+  /** The resident entities are others now. */
+  entitiesChanged(entityCount: number, revision: number): void;
   /** An attempt to load policies failed; the last good set stays active. */
   loadFailed(): void;
+  /** Whether changes made on other replicas are being followed. */
+  feedFresh(fresh: boolean): void;
+  /** Counts of the shadow, read at each scrape. */
+  observeShadow(shadow: Shadow): void;
 }
 
 export function createPolicyMetrics(registry: Registry): PolicyMetrics {
@@ -45,6 +52,16 @@ export function createPolicyMetrics(registry: Registry): PolicyMetrics {
   });
   const policies = new Gauge({ name: "policy_active_policies", help: "Policies in the active set.", registers });
   const entities = new Gauge({ name: "policy_resident_entities", help: "Entities held in memory.", registers });
+  const entityRevision = new Gauge({
+    name: "policy_entity_revision",
+    help: "Changes that the resident entities have seen; the same on all replicas once they agree.",
+    registers,
+  });
+  const stalled = new Gauge({
+    name: "policy_feed_stale",
+    help: "1 while changes made on other replicas cannot be followed.",
+    registers,
+  });
   const activeTime = new Gauge({
     name: "policy_activation_timestamp_seconds",
     help: "When the active set was activated, in seconds since the epoch.",
@@ -63,6 +80,26 @@ export function createPolicyMetrics(registry: Registry): PolicyMetrics {
       policies.set(policyCount);
       entities.set(entityCount);
       activeTime.set(Date.now() / 1_000);
+    },
+    entitiesChanged(entityCount, revision): void {
+      entities.set(entityCount);
+      entityRevision.set(revision);
+    },
+    feedFresh: (fresh) => stalled.set(fresh ? 0 : 1),
+    observeShadow(shadow): void {
+      new Counter({
+        name: "policy_shadow_evaluations_total",
+        help: "Requests offered to the shadow revision: evaluated alike, decided differently, or skipped to bound the work.",
+        labelNames: ["result"],
+        registers,
+        collect() {
+          const { evaluated, different, skipped } = shadow.totals;
+          this.reset();
+          this.inc({ result: "same" }, evaluated - different);
+          this.inc({ result: "different" }, different);
+          this.inc({ result: "skipped" }, skipped);
+        },
+      });
     },
     loadFailed(): void {
       loads.inc({ result: "error" });

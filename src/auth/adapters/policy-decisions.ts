@@ -22,7 +22,7 @@ const passedOn: ReadonlySet<StatusCode> = new Set([
  */
 export function createPolicyDecisions(client: Pick<DecisionClient, "evaluate">, retryAfterMs: number): DecisionPoint {
   return async (request, { deadline, signal }) => {
-    const answer = await client.evaluate(toEvaluateRequest(request), { deadline, signal }).catch((error: unknown) => {
+    const answer = await client.evaluate(evaluateRequest(request), { deadline, signal }).catch((error: unknown) => {
       if (error instanceof ServiceError && passedOn.has(error.code)) throw error;
       throw policyUnavailable(retryAfterMs, error);
     });
@@ -31,21 +31,26 @@ export function createPolicyDecisions(client: Pick<DecisionClient, "evaluate">, 
   };
 }
 
-/** Asks policy-service to explain a decision, for the hints that it gives: of those, the ones that ask for `true`. */
-export function createStepUpFinder(client: Pick<ServiceClient<typeof PolicyService>, "evaluate">): StepUpFinder {
+/**
+ * Asks policy-service to explain a denial. It evaluates the request once more, on the policies of now. Whatever goes wrong
+ * is no hint.
+ */
+export function createPolicyStepUps(client: Pick<ServiceClient<typeof PolicyService>, "evaluate">): StepUpFinder {
   return async (request, { deadline, signal, traceparent, requestId }) => {
-    const { diagnostics } = await client.evaluate(
-      { ...toEvaluateRequest(request), explain: true },
-      { deadline, signal, traceparent, requestId },
-    );
-    const hints = diagnostics?.stepUpHints ?? [];
-    return hints
-      .filter(({ value }) => value?.kind.case === "boolValue" && value.kind.value)
-      .map((hint) => hint.attribute);
+    try {
+      const { diagnostics } = await client.evaluate(
+        { ...evaluateRequest(request), explain: true },
+        { deadline, signal, traceparent, requestId },
+      );
+      return diagnostics?.stepUpHints.map(({ attribute }) => attribute) ?? [];
+    } catch (error) {
+      if (!(error instanceof ServiceError)) throw error;
+      return [];
+    }
   };
 }
 
-function toEvaluateRequest(request: DecisionRequest) {
+function evaluateRequest(request: DecisionRequest) {
   const { principal, action, resource, context } = request;
   return { principal, action, resource, context: context as JsonObject, ...entitiesOf(request) };
 }

@@ -1,4 +1,3 @@
-import { ServiceError } from "../../shared/service-error.ts";
 import type { Authenticator } from "./credentials/authenticator.ts";
 import type { Attempt, Authentication, Credential } from "./credentials/credential.ts";
 import type { Attributes, Principal } from "./principal.ts";
@@ -46,11 +45,13 @@ export interface Decision {
  */
 export type DecisionPoint = (request: DecisionRequest, call: DecisionCall) => Promise<Decision>;
 
-/** Asks which attributes of the context, when true, would turn a denial into a permission. Throws as a DecisionPoint does. */
+/**
+ * Finds the context attributes, each on its own, that would turn a denial into a permission, for example `mfa`. Answers
+ * none when it cannot tell: a denial stands without it.
+ */
 export type StepUpFinder = (request: DecisionRequest, call: DecisionCall) => Promise<readonly string[]>;
 
-export interface AuthorizerOptions {
-  readonly authenticate: Authenticator;
+export interface AccessDeciderOptions {
   readonly decide: DecisionPoint;
   readonly findStepUps: StepUpFinder;
   /** Whether to send the principal's roles as its parents. They then replace what policy-service holds of it. */
@@ -59,18 +60,29 @@ export interface AuthorizerOptions {
   readonly contextMfa: boolean;
 }
 
+export interface AuthorizerOptions extends AccessDeciderOptions {
+  readonly authenticate: Authenticator;
+}
+
 export interface Authorization {
   readonly principal: Principal;
   readonly decision: Decision;
-  /** Attributes of the context that would turn the denial into a permission, for example `mfa`. */
+  /** Context attributes that would turn the denial into a permission. */
   readonly stepUp: readonly string[];
 }
+
+/** Asks whether one who has proved who they are may do something. */
+export type AccessDecider = (
+  authentication: Authentication,
+  access: AccessRequest,
+  call: DecisionCall,
+) => Promise<Authorization>;
 
 /** Verifies a credential and asks whether its principal may do something. */
 export type Authorizer = (credential: Credential, access: AccessRequest, call: DecisionCall) => Promise<Authorization>;
 
-export function createAuthorizer(options: AuthorizerOptions): Authorizer {
-  const { authenticate, decide, findStepUps, sendRoles, contextMfa } = options;
+export function createAccessDecider(options: AccessDeciderOptions): AccessDecider {
+  const { decide, findStepUps, sendRoles, contextMfa } = options;
 
   /** What the server knows better than the caller is never taken from the caller. */
   function contextOf(claimed: Attributes, { amr }: Authentication): Attributes {
@@ -78,19 +90,8 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     return contextMfa ? { ...context, mfa: amr.includes("mfa") } : context;
   }
 
-  /** A denial stands without its hint. */
-  async function stepUpOf(request: DecisionRequest, call: DecisionCall): Promise<readonly string[]> {
-    try {
-      return await findStepUps(request, call);
-    } catch (error) {
-      if (error instanceof ServiceError) return [];
-      throw error;
-    }
-  }
-
-  return async (credential, { action, resource, context }, call) => {
-    const authentication = await authenticate(credential, call);
-    const { principal } = authentication;
+  return async (authentication, { action, resource, context }, call) => {
+    const { principal, amr } = authentication;
     const request: DecisionRequest = {
       principal: { type: principal.type, id: principal.id },
       action,
@@ -99,7 +100,13 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
       ...(sendRoles ? { parents: principal.roles.map((role) => ({ type: "Role", id: role })) } : {}),
     };
     const decision = await decide(request, call);
-    const canStepUp = !decision.allowed && request.context.mfa === false;
-    return { principal, decision, stepUp: canStepUp ? await stepUpOf(request, call) : [] };
+    // A second factor that policies do not hear of, or that was used already, changes nothing.
+    const mayStepUp = !decision.allowed && contextMfa && !amr.includes("mfa");
+    return { principal, decision, stepUp: mayStepUp ? await findStepUps(request, call) : [] };
   };
+}
+
+export function createAuthorizer({ authenticate, ...options }: AuthorizerOptions): Authorizer {
+  const decideAccess = createAccessDecider(options);
+  return async (credential, access, call) => decideAccess(await authenticate(credential, call), access, call);
 }

@@ -45,8 +45,8 @@ export type PreparedContext = CedarRecord;
 export interface Engine {
   readonly policySet: CompiledPolicySet;
   readonly entities: EntityStore;
-  /** The same policies over the entities after `puts`; throws as `EntityStore.with`. */
-  withEntities(puts: readonly EntityJson[]): Engine;
+  /** The same policies over other entities. */
+  over(entities: EntityStore): Engine;
   /** Decides one request. Throws `EntityError` or `ValueError` when the request is malformed. */
   evaluate(request: AuthorizationRequest): Evaluation;
   /** Makes an entity uid ready. Throws `EntityError` when malformed. */
@@ -97,8 +97,8 @@ class CedarEngine implements Engine {
     this.#env = { principal: nobody, action: nobody, resource: nobody, context: EMPTY_CONTEXT, view: entities };
   }
 
-  withEntities(puts: readonly EntityJson[]): Engine {
-    return new CedarEngine(this.policySet, this.entities.with(puts), this.#options);
+  over(entities: EntityStore): Engine {
+    return new CedarEngine(this.policySet, entities, this.#options);
   }
 
   resolve(uid: EntityUidJson): ResolvedEntity {

@@ -32,7 +32,7 @@ export function evaluate(snapshot: Snapshot, query: Query): Evaluation {
  */
 export function overlay(snapshot: Snapshot, entities: readonly EntityJson[]): Snapshot {
   try {
-    return { ...snapshot, engine: snapshot.engine.withEntities(entities) };
+    return { ...snapshot, engine: snapshot.engine.over(snapshot.engine.entities.with(entities)) };
   } catch (error) {
     if (!(error instanceof EntityError || error instanceof ValueError)) throw error;
     throw invalidArgument([{ field: "entities", description: error.message }]);

@@ -10,8 +10,10 @@ import type { CallContext, UnaryHandler } from "../../shared/rpc/handler.ts";
 import { type FieldViolation, invalidArgument, ServiceError } from "../../shared/service-error.ts";
 import { checkUid, fromItemEvaluation, toContext, toEntity, toUid } from "../convert.ts";
 import type { ActivePolicies } from "../domain/active-policies.ts";
+import { isAdminAction } from "../domain/admin-policies.ts";
 import type { DecisionObserver } from "../domain/decision-observer.ts";
 import { evaluate, overlay } from "../domain/evaluate.ts";
+import type { Shadow } from "../domain/shadow.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
 import { ItemFaults } from "../item-faults.ts";
 
@@ -19,6 +21,7 @@ export interface EvaluateBatchDependencies {
   readonly policies: ActivePolicies;
   readonly nextDecisionId: () => string;
   readonly observer: DecisionObserver;
+  readonly shadow: Shadow;
 }
 
 /** How many items are evaluated in one turn of the event loop, so that a large batch does not hold up other calls. */
@@ -29,12 +32,16 @@ export function createEvaluateBatchHandler({
   policies,
   nextDecisionId,
   observer,
+  shadow,
 }: EvaluateBatchDependencies): UnaryHandler<typeof PolicyService.method.evaluateBatch> {
   function answer(snapshot: Snapshot, request: EvaluateBatchRequest, item: BatchItem, faults: ItemFaults): BatchResult {
     try {
       const query = toItemQuery(request, item);
-      const evaluation = evaluate(snapshot, query);
+      const evaluation = evaluate(policies.deciding(query.action, snapshot), query);
       observer.decided(evaluation.decision === "ALLOW", evaluation.indeterminate, evaluation.errors.length);
+      if (request.revision === "" && !isAdminAction(query.action) && shadow.wants()) {
+        shadow.take({ ...query, entities: request.entities.map(toEntity) }, evaluation);
+      }
       return result({ case: "decision", value: fromItemEvaluation(evaluation, faults) });
     } catch (error) {
       return result({ case: "error", value: faults.status(error) });
@@ -59,7 +66,7 @@ export function createEvaluateBatchHandler({
   }
 
   return async (request, call): Promise<EvaluateBatchResponse> => {
-    const active = policies.require(request.revision);
+    const active = await policies.obtain(request.revision);
     const snapshot = request.entities.length === 0 ? active : overlay(active, request.entities.map(toEntity));
     return {
       $typeName: "gatehouse.policy.v1.EvaluateBatchResponse",

@@ -1,5 +1,5 @@
 import { Decision as WireDecision } from "../../../gen/gatehouse/policy/v1/decision_pb.ts";
-import type { EntityUid } from "../../../gen/gatehouse/policy/v1/entity_pb.ts";
+import type { Entity, EntityUid } from "../../../gen/gatehouse/policy/v1/entity_pb.ts";
 import type {
   ColumnFault,
   ColumnFrame,
@@ -9,13 +9,15 @@ import type {
 import { type FieldViolation, invalidArgument, ServiceError } from "../../shared/service-error.ts";
 import { type Decision, toEvaluation } from "../cedar/decision.ts";
 import { checkUid, toContext, toUid } from "../convert.ts";
+import { isAdminAction } from "../domain/admin-policies.ts";
 import { ItemFaults } from "../item-faults.ts";
-import type { ItemEvaluator, StreamContext, StreamEntity } from "./item-evaluator.ts";
+import type { CompareItem, ItemEvaluator, StreamContext, StreamEntity } from "./item-evaluator.ts";
 import type { PolicyLists } from "./policy-lists.ts";
 import { late, overCredit } from "./rows.ts";
 
 /** Most uids that a stream's table holds (stream.proto). */
 const maxUids = 65_536;
+const noEntities: readonly Entity[] = [];
 /** Items between two looks at the clock. */
 const clockStride = 256;
 
@@ -59,6 +61,7 @@ function resolve(uid: EntityUid, evaluator: ItemEvaluator): StreamEntity | Servi
   try {
     const violations: FieldViolation[] = [];
     checkUid(uid, "uids", violations);
+    if (isAdminAction(uid)) violations.push({ field: "uids.type", description: "administrative actions go by rows" });
     if (violations.length > 0) return invalidArgument(violations);
     return evaluator.resolve(toUid(uid), "uids.type");
   } catch (error) {
@@ -78,6 +81,8 @@ export interface ColumnsContext {
   /** When the frame arrived, as `performance.now()`. */
   readonly arrivedMs: number;
   decided(decision: Decision): void;
+  /** Takes what the shadow may want to evaluate, too; undefined when there is none. */
+  readonly compare: CompareItem | undefined;
   nextBatchId(): string;
 }
 
@@ -106,13 +111,13 @@ export function answerColumns(frame: ColumnFrame, columns: ColumnsContext): Colu
     try {
       if (index >= maxInFlight) throw overCredit();
       if (expired) throw late();
-      const decision = evaluator.decide(
-        table.at(element(principals, index, "principals"), "principals"),
-        table.at(element(actions, index, "actions"), "actions"),
-        table.at(element(resources, index, "resources"), "resources"),
-        contextIndexes.length === 0 ? context : contextAt(contextIndexes, index, contexts, context),
-      );
+      const principal = table.at(element(principals, index, "principals"), "principals");
+      const action = table.at(element(actions, index, "actions"), "actions");
+      const resource = table.at(element(resources, index, "resources"), "resources");
+      const own = contextIndexes.length === 0 ? context : contextAt(contextIndexes, index, contexts, context);
+      const decision = evaluator.decide(principal, action, resource, own);
       columns.decided(decision);
+      columns.compare?.(principal, action, resource, own, decision, noEntities);
       decisions[index] = decision.allow ? WireDecision.ALLOW : WireDecision.DENY;
       policyLists[index] = lists.indexOf(decision.determining);
       if (decision.indeterminate) indeterminate.push(index);

@@ -1,3 +1,4 @@
+import type { Entity } from "../../../gen/gatehouse/policy/v1/entity_pb.ts";
 import { type FieldViolation, invalidArgument } from "../../shared/service-error.ts";
 import { createDecision, type Decision } from "../cedar/decision.ts";
 import type { PreparedContext, ResolvedEntity } from "../cedar/engine.ts";
@@ -16,6 +17,16 @@ export interface StreamContext {
   readonly json: CedarJsonObject;
   readonly prepared: PreparedContext;
 }
+
+/** Offers an item that was decided to the shadow. */
+export type CompareItem = (
+  principal: StreamEntity,
+  action: StreamEntity,
+  resource: StreamEntity,
+  context: StreamContext,
+  decision: Decision,
+  entities: readonly Entity[],
+) => void;
 
 /**
  * Evaluates items of a stream on one snapshot without allocating: the query and the decision are used again for the next.

@@ -2,9 +2,10 @@ import type { RowItem, RowResult } from "../../../gen/gatehouse/policy/v1/stream
 import { type FieldViolation, invalidArgument, ServiceError } from "../../shared/service-error.ts";
 import { type Decision, toEvaluation } from "../cedar/decision.ts";
 import { checkEntities, checkUid, fromItemEvaluation, toEntity, toUid } from "../convert.ts";
+import type { ActivePolicies } from "../domain/active-policies.ts";
 import { overlay } from "../domain/evaluate.ts";
 import { ItemFaults } from "../item-faults.ts";
-import { ItemEvaluator, type StreamContext } from "./item-evaluator.ts";
+import { type CompareItem, ItemEvaluator, type StreamContext } from "./item-evaluator.ts";
 
 const maxIdBytes = 64;
 
@@ -17,8 +18,11 @@ export interface RowsContext {
   readonly maxInFlight: number;
   /** When the frame arrived, as `performance.now()`. */
   readonly arrivedMs: number;
+  readonly policies: ActivePolicies;
   /** Is told of each decision. */
   decided(decision: Decision): void;
+  /** Takes what the shadow may want to evaluate, too; undefined when there is none. */
+  readonly compare: CompareItem | undefined;
 }
 
 /** Answers the items of one frame, in their order; a fault of an item is its own. */
@@ -55,18 +59,19 @@ function answerRow(item: RowItem, rows: RowsContext): Decision {
   if (item.entities.length > 0) checkEntities(item.entities, violations);
   if (violations.length > 0) throw invalidArgument(violations);
   if (item.timeoutMs > 0 && performance.now() - rows.arrivedMs > item.timeoutMs) throw late();
+  const base = rows.policies.deciding(item.action, rows.evaluator.snapshot);
   const evaluator =
-    item.entities.length === 0
+    item.entities.length === 0 && base === rows.evaluator.snapshot
       ? rows.evaluator
-      : new ItemEvaluator(overlay(rows.evaluator.snapshot, item.entities.map(toEntity)));
+      : new ItemEvaluator(overlay(base, item.entities.map(toEntity)));
   const shared = item.context === undefined && evaluator === rows.evaluator;
-  const decision = evaluator.decide(
-    evaluator.resolve(toUid(item.principal), "principal.type"),
-    evaluator.resolve(toUid(item.action), "action.type"),
-    evaluator.resolve(toUid(item.resource), "resource.type"),
-    shared ? rows.context : evaluator.prepare(item.context ?? rows.context.json),
-  );
+  const principal = evaluator.resolve(toUid(item.principal), "principal.type");
+  const action = evaluator.resolve(toUid(item.action), "action.type");
+  const resource = evaluator.resolve(toUid(item.resource), "resource.type");
+  const context = shared ? rows.context : evaluator.prepare(item.context ?? rows.context.json);
+  const decision = evaluator.decide(principal, action, resource, context);
   rows.decided(decision);
+  if (base === rows.evaluator.snapshot) rows.compare?.(principal, action, resource, context, decision, item.entities);
   return decision;
 }
 

@@ -9,21 +9,23 @@ import type {
 } from "../../../gen/gatehouse/policy/v1/stream_pb.ts";
 import type { BidiCall, CallContext } from "../../shared/rpc/handler.ts";
 import { type FieldViolation, invalidArgument, ServiceError } from "../../shared/service-error.ts";
-import type { Decision } from "../cedar/decision.ts";
+import { type Decision, toEvaluation } from "../cedar/decision.ts";
 import type { EntityJson } from "../cedar/types.ts";
 import { checkEntities, toContext, toEntity } from "../convert.ts";
 import type { ActivePolicies } from "../domain/active-policies.ts";
 import type { DecisionObserver } from "../domain/decision-observer.ts";
 import { overlay } from "../domain/evaluate.ts";
+import type { Shadow } from "../domain/shadow.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
 import { answerColumns, columnItemCount, UidTable } from "./columns.ts";
-import { ItemEvaluator, type StreamContext } from "./item-evaluator.ts";
+import { type CompareItem, ItemEvaluator, type StreamContext } from "./item-evaluator.ts";
 import { PolicyLists } from "./policy-lists.ts";
 import { answerRows } from "./rows.ts";
 
 export interface StreamDependencies {
   readonly policies: ActivePolicies;
   readonly observer: DecisionObserver;
+  readonly shadow: Shadow;
   readonly nextDecisionId: () => string;
   /** Most items that a stream may have in flight. */
   readonly maxInFlight: number;
@@ -110,7 +112,22 @@ export class EvaluateStreamSession {
     const violations: FieldViolation[] = [];
     checkEntities(open.entities, violations);
     if (violations.length > 0) throw invalidArgument(violations);
-    const base = this.#dependencies.policies.require(open.revision);
+    const base = this.#dependencies.policies.obtain(open.revision);
+    if (!(base instanceof Promise)) {
+      this.#begin(open, base);
+      return;
+    }
+    this.#call.pause();
+    base.then(
+      (snapshot) => {
+        this.#begin(open, snapshot);
+        this.#call.resume();
+      },
+      (error: unknown) => this.#call.end(error),
+    );
+  }
+
+  #begin(open: StreamOpen, base: Snapshot): void {
     const shared = open.entities.map(toEntity);
     const contextJson = toContext(open.context);
     const evaluator = new ItemEvaluator(overlaid(base, shared));
@@ -153,7 +170,9 @@ export class EvaluateStreamSession {
 
   #answerRows({ items }: RowFrame, opened: Opened): void {
     if (items.length > maxFrameItems) throw protocolError("rows.items", `must have at most ${maxFrameItems} items`);
-    const rows = { ...opened, arrivedMs: performance.now(), decided: this.#decided };
+    const { policies } = this.#dependencies;
+    const compare = this.#comparing(opened);
+    const rows = { ...opened, arrivedMs: performance.now(), decided: this.#decided, policies, compare };
     const results = answerRows(items, rows);
     this.#lastRowId = items.at(-1)?.id ?? this.#lastRowId;
     for (let from = 0; from < results.length; ) {
@@ -175,11 +194,30 @@ export class EvaluateStreamSession {
       table: this.#table,
       arrivedMs: performance.now(),
       decided: this.#decided,
+      compare: this.#comparing(opened),
       nextBatchId: this.#dependencies.nextDecisionId,
     };
     const results = answerColumns(frame, columns);
     this.#lastFrameId = frame.frameId;
     this.#send({ case: "columns", value: results });
+  }
+
+  /** What offers items of a frame to the shadow, if there is one and the stream is of the active policies. */
+  #comparing({ pinned, shared, base }: Opened): CompareItem | undefined {
+    const { shadow } = this.#dependencies;
+    if (pinned || shadow.comparison === undefined) return undefined;
+    const { policyIds } = base.engine.policySet;
+    return (principal, action, resource, context, decision, entities) => {
+      if (!shadow.wants()) return;
+      const query = {
+        principal: principal.uid,
+        action: action.uid,
+        resource: resource.uid,
+        context: context.json,
+        entities: [...shared, ...entities.map(toEntity)],
+      };
+      shadow.take(query, toEvaluation(decision, policyIds));
+    };
   }
 
   #send(frame: EvaluateStreamResponse["frame"]): void {

@@ -1,0 +1,89 @@
+import { createEngine } from "../cedar/engine.ts";
+import { createEntityStore } from "../cedar/entity-store.ts";
+import { createPolicySet } from "../cedar/policy-set.ts";
+import type { EntityUid } from "../cedar/types.ts";
+import type { CedarControl } from "../control/cedar-control.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+/** The type of the actions that the built-in policies decide on. No other policies do. */
+export const adminActionType = "Gatehouse::Action";
+
+/** Whether a request is decided by the built-in policies. */
+export function isAdminAction(action: { readonly type: string } | undefined): boolean {
+  return action?.type === adminActionType;
+}
+
+/**
+ * Who may administer. Each RPC is an action of its own name on the service that has it; those that change nothing are in the
+ * group `Read`. The principal comes with its roles, as the service that verified it knows them.
+ */
+const adminPolicies = `
+@id("gatehouse-admin-does-everything")
+permit (principal, action in Gatehouse::Action::"All", resource is Gatehouse::Service)
+when { principal has roles && principal.roles.contains("gatehouse-admin") };
+
+@id("gatehouse-viewer-reads")
+permit (principal, action in Gatehouse::Action::"Read", resource is Gatehouse::Service)
+when { principal has roles && principal.roles.contains("gatehouse-viewer") };
+`;
+
+/** RPCs that change nothing, of both services. */
+const reading = [
+  "ValidatePolicies",
+  "GetShadowReport",
+  "ListRevisions",
+  "WatchRevisions",
+  "GetEntities",
+  "GetUser",
+  "ListUsers",
+  "GetClient",
+  "ListClients",
+  "ListApiKeys",
+  "ListSessions",
+  "WatchRevocations",
+  "GetSecondFactors",
+];
+
+/** RPCs that change something. */
+const changing = [
+  "PublishPolicies",
+  "ActivateRevision",
+  "Rollback",
+  "SetShadow",
+  "PutEntities",
+  "DeleteEntities",
+  "CreateUser",
+  "UpdateUser",
+  "SetPassword",
+  "DeleteUser",
+  "CreateClient",
+  "UpdateClient",
+  "RotateClientSecret",
+  "DeleteClient",
+  "CreateApiKey",
+  "RevokeApiKey",
+  "RotateKeys",
+  "Revoke",
+  "RemoveSecondFactors",
+];
+
+const action = (id: string): EntityUid => ({ type: adminActionType, id });
+
+/** Compiles the built-in policies. */
+export async function loadAdminPolicies(control: CedarControl): Promise<Snapshot> {
+  const { policySet } = await control.parsePolicies(adminPolicies);
+  const entities = createEntityStore([
+    { uid: action("All") },
+    { uid: action("Read"), parents: [action("All")] },
+    ...reading.map((id) => ({ uid: action(id), parents: [action("Read")] })),
+    ...changing.map((id) => ({ uid: action(id), parents: [action("All")] })),
+  ]);
+  return {
+    revision: "built-in",
+    engine: createEngine({ policySet: createPolicySet(policySet), entities }),
+    schema: undefined,
+    schemaJson: "",
+    requestValidator: undefined,
+    own: entities,
+  };
+}

@@ -1,0 +1,11 @@
+import type { PolicyAdminService } from "../../../../gen/gatehouse/policy/v1/policy_admin_service_pb.ts";
+import type { UnaryHandler } from "../../../shared/rpc/handler.ts";
+import type { PolicyLifecycle } from "../../domain/policy-lifecycle.ts";
+
+/** `PolicyAdminService.ActivateRevision`. */
+export function createActivateRevisionHandler(
+  lifecycle: PolicyLifecycle,
+): UnaryHandler<typeof PolicyAdminService.method.activateRevision> {
+  return ({ revision, expectedActive, maxShadowDifference }) =>
+    lifecycle.activate(revision, { expectedActive, maxShadowDifference });
+}
