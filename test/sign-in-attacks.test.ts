@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { generateSync } from "otplib";
 import { type AuthReplica, type AuthReplicas, outcome, startAuthReplicas } from "./support/auth-replicas.ts";
+import { eventually } from "./support/eventually.ts";
 import { startRedisServer } from "./support/redis-server.ts";
 
 const second = 1_000;
@@ -264,6 +265,9 @@ for (const [name, start] of Object.entries(stores)) {
           assert.match(metrics, new RegExp(`^${metric}\\{kind="${kind}",[^}]*\\} [1-9]`, "m"));
         }
       }
+      for (const result of ["accepted", "CREDENTIAL_NOT_VALID", "SECOND_FACTOR_REQUIRED", "TOO_MANY_FAILURES"]) {
+        assert.match(metrics, new RegExp(`^sign_ins_total\\{result="${result}",[^}]*\\} [1-9]`, "m"));
+      }
     });
   });
 }
@@ -282,6 +286,24 @@ it("does not believe x-forwarded-for of a peer that is no trusted proxy", async 
     assert.equal(answers[3], "TOO_MANY_FAILURES 1s");
   } finally {
     await replicas.close();
+  }
+});
+
+it("lets nobody in while failures cannot be counted, and knows them again after a kill -9 of Redis", async () => {
+  const server = await startRedisServer();
+  const replicas = await startAuthReplicas(1, { REDIS_URL: server.url }, () => 1_800_000_000_000);
+  const signIn = (username: string, password: string): Promise<string> =>
+    outcome(replicas.all[0]!.auth.authenticate({ credential: { case: "password", value: { username, password } } }));
+  try {
+    for (let attempt = 0; attempt < 5; attempt += 1) await signIn("alice", "wrong");
+    await server.kill();
+    assert.equal(await signIn("bob", "builder"), "STORE_UNAVAILABLE 1s");
+    await server.start();
+    await eventually(async () => assert.equal(await signIn("bob", "builder"), "accepted"));
+    assert.equal(await signIn("alice", "wonderland"), "TOO_MANY_FAILURES 1s");
+  } finally {
+    await replicas.close();
+    await server.stop();
   }
 });
 

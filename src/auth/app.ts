@@ -39,7 +39,7 @@ import { createSecondFactorHandlers } from "./handlers/second-factors.ts";
 import { createSessionCaller } from "./handlers/session-caller.ts";
 import { observeLockout } from "./lockout-metrics.ts";
 import { lockoutRules } from "./sign-in-config.ts";
-import { observeSignIns } from "./sign-in-metrics.ts";
+import { countSignIns, observeSignIns } from "./sign-in-metrics.ts";
 import { openStores } from "./stores.ts";
 
 /** Parts that can be replaced. */
@@ -94,9 +94,10 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     issuer: config.secondFactorIssuer,
   });
   const networkOf = (attempt: Attempt): string | undefined => clientNetwork(attempt, config.trustedProxies);
+  const verifyPassword = createPasswordVerifier({ identities, passwords, secondFactors, sessions, lockout, networkOf });
   const verifySessionToken = createSessionTokenVerifier({ identities, sessions });
   const authenticate = createAuthenticator({
-    password: createPasswordVerifier({ identities, passwords, secondFactors, sessions, lockout, networkOf }),
+    password: countSignIns(metrics.registry, verifyPassword),
     bearerToken: verifySessionToken,
   });
 
