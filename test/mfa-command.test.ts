@@ -23,7 +23,7 @@ after(async () => {
 /** Runs the tool, and types `answer` of what it has printed once it asks for a code. */
 async function gatehouse(args: string[], token: string, answer: (out: string) => string = () => "") {
   const { grpcPort } = replicas.all[0]!;
-  const child = spawn(process.execPath, ["src/cli/main.ts", ...args, "--server", `127.0.0.1:${grpcPort}`], {
+  const child = spawn(process.execPath, ["src/cli/main.ts", ...args, "--address", `127.0.0.1:${grpcPort}`], {
     env: { PATH: process.env.PATH, GATEHOUSE_TOKEN: token },
   });
   let out = "";
@@ -81,7 +81,7 @@ for (const [form, magic] of [
     const args = ["mfa", "enrol", "--qr", form, "--out", path];
     const refused = await gatehouse(args, token, () => "000000");
     assert.equal(refused.code, 1);
-    assert.match(refused.err, /code: is not valid now \(INVALID_REQUEST\)/);
+    assert.match(refused.err, /code: is not valid now \(INVALID_ARGUMENT, INVALID_REQUEST\)/);
     assert.match(readFileSync(path, "latin1"), magic);
     assert.equal(statSync(path).mode & 0o777, 0o600);
     const again = await gatehouse(args, token);

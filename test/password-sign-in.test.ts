@@ -10,6 +10,7 @@ import { createLockout } from "../src/auth/domain/lockout.ts";
 import { createPasswords, type Passwords } from "../src/auth/domain/passwords.ts";
 import { createSecondFactors } from "../src/auth/domain/second-factors.ts";
 import { createSessions } from "../src/auth/domain/sessions.ts";
+import { createUsers } from "../src/auth/domain/users.ts";
 import { createWorkQueue } from "../src/auth/domain/work-queue.ts";
 import { openStores, type Stores } from "../src/auth/stores.ts";
 import { createLogger } from "../src/shared/logger/logger.ts";
@@ -44,16 +45,8 @@ function passwordsWith(passes: number): Passwords {
   });
 }
 
-function verifierWith(passes: number) {
-  const { identities } = stores;
-  const sessions = createSessions({
-    store: stores.sessions,
-    clock: Date.now,
-    random: randomBytes,
-    idleTimeoutMs: 60_000,
-    maxAgeMs: 600_000,
-    limit: 5,
-  });
+/** What else a verifier needs: here nobody is made to wait, and nobody has a second factor. */
+function protection() {
   const rule = { failures: 100, firstDelayMs: 1_000, maxDelayMs: 1_000 };
   const lockout = createLockout({
     store: stores.lockout,
@@ -68,14 +61,20 @@ function verifierWith(passes: number) {
     random: randomBytes,
     issuer: "Gatehouse",
   });
-  return createPasswordVerifier({
-    identities,
-    passwords: passwordsWith(passes),
-    secondFactors,
-    sessions,
-    lockout,
-    networkOf: () => undefined,
+  return { lockout, secondFactors, networkOf: () => undefined };
+}
+
+function verifierWith(passes: number) {
+  const { identities } = stores;
+  const sessions = createSessions({
+    store: stores.sessions,
+    clock: Date.now,
+    random: randomBytes,
+    idleTimeoutMs: 60_000,
+    maxAgeMs: 600_000,
+    limit: 5,
   });
+  return createPasswordVerifier({ identities, passwords: passwordsWith(passes), sessions, ...protection() });
 }
 
 const storedHash = async (): Promise<string> => (await stores.identities.findUser("alice"))?.passwordHash ?? "";
@@ -104,4 +103,46 @@ test("a disabled user is refused like a wrong password", async () => {
       ({ code, reason, message }: { code: string; reason: string; message: string }) => ({ code, reason, message }),
     );
   assert.deepEqual(await refusal("wonderland"), await refusal("wrong"));
+});
+
+test("no session is left of a sign-in that a change of the password has overtaken", async () => {
+  const { identities } = stores;
+  const passwords = passwordsWith(1);
+  const passwordHash = await passwords.hash("wonderland");
+  await identities.createUser({
+    name: "erin",
+    roles: [],
+    attributes: {},
+    passwordHash,
+    disabled: false,
+    createTime: 0,
+  });
+  const sessions = createSessions({
+    store: stores.sessions,
+    clock: Date.now,
+    random: randomBytes,
+    idleTimeoutMs: 60_000,
+    maxAgeMs: 600_000,
+    limit: 5,
+  });
+  const users = createUsers({
+    identities,
+    passwords,
+    clock: Date.now,
+    endSessions: (name) => sessions.endAll(name),
+    removeSecondFactors: () => undefined,
+  });
+  // The password is changed between the look at it and the session.
+  const overtaken: Passwords = {
+    ...passwords,
+    async check(password, phc) {
+      const outcome = await passwords.check(password, phc);
+      await users.setPassword("erin", "looking glass");
+      return outcome;
+    },
+  };
+  const verify = createPasswordVerifier({ identities, passwords: overtaken, sessions, ...protection() });
+  const attempt = { kind: "password", username: "erin", password: "wonderland" } as never;
+  await assert.rejects(async () => await verify(attempt, context), { code: "UNAUTHENTICATED" });
+  assert.deepEqual(await sessions.list("erin"), []);
 });

@@ -4,6 +4,7 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { generateSync } from "otplib";
 import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
+import { IdentityService } from "../gen/gatehouse/auth/v1/identity_service_pb.ts";
 import { SecondFactorService } from "../gen/gatehouse/auth/v1/second_factor_service_pb.ts";
 import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
 import { type Deployment, startDeployment } from "./support/deployment.ts";
@@ -18,7 +19,7 @@ after(async () => {
 });
 
 const transport = () => createGrpcTransport({ baseUrl: `http://127.0.0.1:${deployment.ports.auth}` });
-const carol = { case: "password", value: { username: "carol", password: "christmas" } } as const;
+const carol = { case: "password", value: { username: "carol", password: "a christmas carol" } } as const;
 
 /** A code of so many time steps from now, 0 or 1: the server takes those of one step either way, should the next begin meanwhile. */
 const codeOf = (secret: string, steps: number): string =>
@@ -35,6 +36,13 @@ test("a policy that asks for a second factor denies without, says so, and allows
       context: { mfa: true },
     });
 
+  const admin = await auth.authenticate({
+    credential: { case: "password", value: { username: "admin", password: "gatehouse" } },
+  });
+  await createClient(IdentityService, transport()).createUser(
+    { name: "carol", password: carol.value.password },
+    { headers: { authorization: `Bearer ${admin.sessionToken}` } },
+  );
   const first = await auth.authenticate({ credential: carol });
   assert.deepEqual([first.session?.amr, first.session?.acr], [["pwd"], "aal1"]);
   const denied = await unlock(first.sessionToken);

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import type { Logger } from "pino";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
+import { IdentityService } from "../../gen/gatehouse/auth/v1/identity_service_pb.ts";
 import { SecondFactorService } from "../../gen/gatehouse/auth/v1/second_factor_service_pb.ts";
 import { PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import type { DecisionClient } from "../shared/client/decisions/decision.ts";
@@ -16,12 +17,15 @@ import { serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
 import { nodeArgon2 } from "./adapters/node-argon2.ts";
 import { createPolicyDecisions, createPolicyStepUps } from "./adapters/policy-decisions.ts";
+import { bootstrapWhenReady } from "./bootstrap.ts";
 import type { AuthConfig } from "./config.ts";
 import { seedDemo } from "./demo.ts";
 import { demoEncryptionKey } from "./demo-encryption-key.ts";
+import { createApiKeys } from "./domain/api-keys.ts";
 import { createAuthorizer } from "./domain/authorizer.ts";
 import { clientNetwork } from "./domain/client-network.ts";
 import type { Clock } from "./domain/clock.ts";
+import { createApiKeyVerifier } from "./domain/credentials/api-key.ts";
 import { createAuthenticator } from "./domain/credentials/authenticator.ts";
 import type { Attempt } from "./domain/credentials/credential.ts";
 import { createPasswordVerifier } from "./domain/credentials/password.ts";
@@ -31,10 +35,14 @@ import { createPasswords } from "./domain/passwords.ts";
 import { createSecondFactors } from "./domain/second-factors.ts";
 import { createSecretBox, type SecretBox } from "./domain/secret-box.ts";
 import { createSessions } from "./domain/sessions.ts";
+import { createUsers } from "./domain/users.ts";
 import { createWorkQueue } from "./domain/work-queue.ts";
 import { policyUnavailableReason } from "./errors.ts";
+import { createGuard, guarded } from "./guard.ts";
 import { createAuthenticateHandler } from "./handlers/authenticate.ts";
 import { createAuthorizeHandler } from "./handlers/authorize.ts";
+import { createApiKeyHandlers } from "./handlers/manage-api-keys.ts";
+import { createUserHandlers } from "./handlers/manage-users.ts";
 import { createSecondFactorHandlers } from "./handlers/second-factors.ts";
 import { createSessionCaller } from "./handlers/session-caller.ts";
 import { observeLockout } from "./lockout-metrics.ts";
@@ -45,6 +53,8 @@ import { openStores } from "./stores.ts";
 /** Parts that can be replaced. */
 export interface AuthAppOverrides {
   readonly clock?: Clock;
+  /** Shows a text to whoever starts the service. Default: writes it to standard output. */
+  readonly announce?: (text: string) => void;
 }
 
 /**
@@ -96,16 +106,27 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
   const networkOf = (attempt: Attempt): string | undefined => clientNetwork(attempt, config.trustedProxies);
   const verifyPassword = createPasswordVerifier({ identities, passwords, secondFactors, sessions, lockout, networkOf });
   const verifySessionToken = createSessionTokenVerifier({ identities, sessions });
+  const apiKeys = createApiKeys({ store: stores.apiKeys, clock, random: randomBytes });
+  const users = createUsers({
+    identities,
+    passwords,
+    clock,
+    endSessions: (user) => sessions.endAll(user),
+    removeSecondFactors: (user) => secondFactors.remove(user),
+  });
   const authenticate = createAuthenticator({
     password: countSignIns(metrics.registry, verifyPassword),
     bearerToken: verifySessionToken,
+    apiKey: createApiKeyVerifier({ identities, apiKeys }),
   });
 
   const policy = createPolicyClient(config, metrics);
   const explanations = createExplanationClient(config);
+  const decide = createPolicyDecisions(policy, config.policyTimeoutMs);
+  const guard = createGuard({ authenticate, decide, retryAfterMs: config.policyTimeoutMs });
   const authorize = createAuthorizer({
     authenticate,
-    decide: createPolicyDecisions(policy, config.policyTimeoutMs),
+    decide,
     findStepUps: createPolicyStepUps(explanations),
     sendRoles: config.authorizeSendRoles,
     contextMfa: config.authorizeContextMfa,
@@ -128,6 +149,10 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
           networkOf,
         }),
       ),
+      serve(
+        IdentityService,
+        guarded(guard, { ...createUserHandlers(users, sessions), ...createApiKeyHandlers(apiKeys, users, clock) }),
+      ),
     ],
     readiness,
     logger,
@@ -135,16 +160,26 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     limits: hostLimits(config),
   });
 
+  const stopping = new AbortController();
+  let bootstrapped: Promise<void> | undefined;
+  const announce = overrides.announce ?? ((text) => void process.stdout.write(text));
+
   return {
     async start() {
       if (config.profile === "demo") {
         await stores.ready(AbortSignal.timeout(5_000));
         await seedDemo(identities, passwords, clock());
+      } else {
+        const { ready } = stores;
+        const { signal } = stopping;
+        bootstrapped = bootstrapWhenReady({ identities, apiKeys, clock, announce, ready, logger, signal });
       }
       return await host.start();
     },
     async stop() {
+      stopping.abort();
       await host.drain();
+      await bootstrapped;
       policy.close();
       explanations.close();
       await stores.close();

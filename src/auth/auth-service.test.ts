@@ -129,7 +129,6 @@ describe("auth-service", () => {
   });
 
   const notYet: Readonly<Record<string, Credential>> = {
-    "an API key": { case: "apiKey", value: "gh_1" },
     "a client": { case: "client", value: { clientId: "c", clientSecret: "s" } },
     "an external token": { case: "externalToken", value: "x.y.z" },
     "the peer itself": { case: "peer", value: {} },

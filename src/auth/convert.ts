@@ -85,12 +85,13 @@ export function callOf(context: CallContext): DecisionCall {
 export function authenticateResponse(
   authentication: Authentication,
 ): MessageInitShape<typeof AuthenticateResponseSchema> {
-  const { principal, session, sessionToken, expireTime } = authentication;
+  const { principal, session, sessionToken, expireTime, apiKey } = authentication;
   return {
     principal: toPrincipal(principal),
     ...(session === undefined ? {} : { session: toSession(session) }),
     ...(sessionToken === undefined ? {} : { sessionToken }),
     ...(expireTime === undefined ? {} : { expireTime: timestampFromMs(expireTime) }),
+    apiKeyScopes: [...(apiKey?.scopes ?? [])],
   };
 }
 
@@ -111,7 +112,7 @@ function toPrincipal({ type, id, roles, attributes }: Principal): MessageInitSha
   return { type, id, roles: [...roles], attributes: attributes as JsonObject };
 }
 
-function toSession(session: Session): MessageInitShape<typeof SessionSchema> {
+export function toSession(session: Session): MessageInitShape<typeof SessionSchema> {
   return {
     id: session.id,
     createTime: timestampFromMs(session.createTime),

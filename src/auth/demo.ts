@@ -1,3 +1,4 @@
+import { adminRole } from "./bootstrap.ts";
 import type { IdentityStore } from "./domain/identities.ts";
 import type { Passwords } from "./domain/passwords.ts";
 
@@ -5,7 +6,7 @@ import type { Passwords } from "./domain/passwords.ts";
 const demoUsers = [
   { name: "alice", password: "wonderland", role: "editor" },
   { name: "bob", password: "builder", role: "viewer" },
-  { name: "carol", password: "christmas", role: "admin" },
+  { name: "admin", password: "gatehouse", role: adminRole },
 ] as const;
 
 /** Adds the demo's users, but for those that are there already. */

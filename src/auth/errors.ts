@@ -80,3 +80,38 @@ export function policyUnavailable(retryAfterMs: number, cause: unknown): Service
 }
 
 export const policyUnavailableReason = "POLICY_UNAVAILABLE";
+
+/** A call that needs a credential in its headers has none. */
+export function credentialMissing(): ServiceError {
+  return new ServiceError("UNAUTHENTICATED", "The call needs an `authorization: Bearer …` header.", {
+    reason: "CREDENTIAL_MISSING",
+  });
+}
+
+/** Policies do not permit a call, or its API key is not good for it. */
+export function permissionDenied(): ServiceError {
+  return new ServiceError("PERMISSION_DENIED", "The caller may not do this.", { reason: "PERMISSION_DENIED" });
+}
+
+export function userNotFound(): ServiceError {
+  return new ServiceError("NOT_FOUND", "There is no such user.", { reason: "USER_NOT_FOUND" });
+}
+
+export function userExists(): ServiceError {
+  return new ServiceError("ALREADY_EXISTS", "The user name is taken.", { reason: "USER_EXISTS" });
+}
+
+/** A user has not the version that the caller expects. */
+export function userChanged(): ServiceError {
+  return new ServiceError("ABORTED", "The user has another version than was expected.", { reason: "USER_CHANGED" });
+}
+
+export function apiKeyNotFound(): ServiceError {
+  return new ServiceError("NOT_FOUND", "There is no such API key.", { reason: "API_KEY_NOT_FOUND" });
+}
+
+export function tooManyApiKeys(): ServiceError {
+  return new ServiceError("RESOURCE_EXHAUSTED", "The user has as many API keys as one may have.", {
+    reason: "TOO_MANY_API_KEYS",
+  });
+}

@@ -5,14 +5,17 @@ import type { ReadinessCheck } from "../shared/lifecycle/readiness.ts";
 import { createRedisConnector } from "../shared/store/redis.ts";
 import { tellRedisState } from "../shared/store/redis-readiness.ts";
 import { openSqlite } from "../shared/store/sqlite.ts";
+import { createRedisApiKeyStore } from "./adapters/redis-api-keys.ts";
 import { createRedisIdentityStore } from "./adapters/redis-identities.ts";
 import { createRedisLockoutStore } from "./adapters/redis-lockout.ts";
 import { createRedisSecondFactorStore } from "./adapters/redis-second-factors.ts";
 import { createRedisSessionStore } from "./adapters/redis-sessions.ts";
+import { createSqliteApiKeyStore } from "./adapters/sqlite-api-keys.ts";
 import { createSqliteIdentityStore } from "./adapters/sqlite-identities.ts";
 import { createSqliteLockoutStore } from "./adapters/sqlite-lockout.ts";
 import { createSqliteSecondFactorStore } from "./adapters/sqlite-second-factors.ts";
 import { createSqliteSessionStore } from "./adapters/sqlite-sessions.ts";
+import type { ApiKeyStore } from "./domain/api-keys.ts";
 import type { IdentityStore } from "./domain/identities.ts";
 import type { LockoutStore } from "./domain/lockout.ts";
 import type { SecondFactorStore } from "./domain/second-factors.ts";
@@ -22,6 +25,7 @@ import type { SessionStore } from "./domain/sessions.ts";
 export interface Stores {
   readonly identities: IdentityStore;
   readonly sessions: SessionStore;
+  readonly apiKeys: ApiKeyStore;
   readonly lockout: LockoutStore;
   readonly secondFactors: SecondFactorStore;
   /** Waits until the store can be used. Rejects with `signal`'s reason when it aborts first. */
@@ -54,10 +58,19 @@ function openEmbedded({ dataDir, check }: StoresOptions): Stores {
   const database = openSqlite(join(dataDir, "auth.db"));
   const sessions = createSqliteSessionStore(database);
   const identities = createSqliteIdentityStore(database);
+  const apiKeys = createSqliteApiKeyStore(database);
   const lockout = createSqliteLockoutStore(database);
   const secondFactors = createSqliteSecondFactorStore(database);
   check.set(true);
-  return { identities, sessions, lockout, secondFactors, ready: async () => {}, close: async () => database.close() };
+  return {
+    identities,
+    sessions,
+    apiKeys,
+    lockout,
+    secondFactors,
+    ready: async () => {},
+    close: async () => database.close(),
+  };
 }
 
 function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
@@ -67,6 +80,7 @@ function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
   return {
     identities: createRedisIdentityStore(redis),
     sessions: createRedisSessionStore(redis),
+    apiKeys: createRedisApiKeyStore(redis),
     lockout: createRedisLockoutStore(redis),
     secondFactors: createRedisSecondFactorStore(redis),
     async ready(signal) {

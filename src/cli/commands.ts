@@ -1,11 +1,15 @@
 import type { Command } from "./command.ts";
 import { cedarCorpus } from "./commands/cedar-corpus.ts";
+import { keyCreate, keyList, keyRevoke } from "./commands/key.ts";
 import { mfaEnrol } from "./commands/mfa-enrol.ts";
 import { mfaCodes, mfaRemove, mfaStatus } from "./commands/mfa-manage.ts";
 import { policyDiff } from "./commands/policy-diff.ts";
 import { policyFormat } from "./commands/policy-format.ts";
 import { policyTest } from "./commands/policy-test.ts";
 import { policyValidate } from "./commands/policy-validate.ts";
+import { sessionEnd, sessionEndAll, sessionList } from "./commands/session.ts";
+import { userGet, userList } from "./commands/user-read.ts";
+import { userCreate, userDelete, userSetPassword, userUpdate } from "./commands/user-write.ts";
 
 /** Every command of the `gatehouse` tool. */
 export const COMMANDS: readonly Command[] = [
@@ -13,6 +17,18 @@ export const COMMANDS: readonly Command[] = [
   policyFormat,
   policyTest,
   policyDiff,
+  userCreate,
+  userGet,
+  userList,
+  userUpdate,
+  userSetPassword,
+  userDelete,
+  keyCreate,
+  keyList,
+  keyRevoke,
+  sessionList,
+  sessionEnd,
+  sessionEndAll,
   mfaEnrol,
   mfaStatus,
   mfaCodes,

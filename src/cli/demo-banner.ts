@@ -19,7 +19,7 @@ Gatehouse is running with its demo profile, on loopback only. Ctrl-C stops it.
 
   auth-service    gRPC ${auth}   HTTP http://localhost:${ports.authHttpPort}
   policy-service  gRPC ${policy}   HTTP http://localhost:${ports.policyHttpPort}
-  users           alice / wonderland (editor), bob / builder (viewer), carol / christmas (admin)
+  users           alice / wonderland (editor), bob / builder (viewer), admin / gatehouse (gatehouse-admin)
 
 With grpcurl:
 

@@ -57,6 +57,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
   const control = createCedarControl();
 
   const policies = new ActivePolicies();
+  const builtIn = loadAdminPolicies(control);
   const turns = createTurns();
   const announcer = createBusAnnouncer(stores.bus, (error) =>
     logger.warn({ err: error }, "a change was not announced"),
@@ -92,7 +93,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
       ...(config.adminKey === "" ? [] : [createKeyAuthenticator(config.adminKey)]),
       ...(auth === undefined ? [] : [createRemoteAuthenticator(auth)]),
     ]),
-    policies: () => policies.builtIn,
+    policies: builtIn,
   });
 
   const host = createHost({
@@ -122,7 +123,6 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
     limits: hostLimits(config),
   });
 
-  const builtIn = loadAdminPolicies(control).then((snapshot) => policies.setBuiltIn(snapshot));
   const sourcing = { policies, lifecycle, check, metrics: policyMetrics, logger };
   const source =
     config.policySource === "directory"
@@ -143,7 +143,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
   return {
     async start() {
       const ports = await host.start();
-      await builtIn;
+      policies.setBuiltIn(await builtIn);
       await source.firstLoad;
       return ports;
     },

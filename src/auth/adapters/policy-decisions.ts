@@ -55,6 +55,7 @@ function evaluateRequest(request: DecisionRequest) {
   return { principal, action, resource, context: context as JsonObject, ...entitiesOf(request) };
 }
 
-function entitiesOf({ principal, parents }: DecisionRequest) {
-  return parents === undefined ? {} : { entities: [{ uid: principal, parents: [...parents] }] };
+function entitiesOf({ principal, parents, attributes }: DecisionRequest) {
+  if (parents === undefined && attributes === undefined) return {};
+  return { entities: [{ uid: principal, parents: [...(parents ?? [])], attrs: (attributes ?? {}) as JsonObject }] };
 }

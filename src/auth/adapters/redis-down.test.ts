@@ -61,7 +61,7 @@ describe("a Redis that is not there", () => {
     }
     assert.ok(performance.now() - start < 5_000);
     await server.start();
-    // It may have been quicker than the server's own check.
+    // It may have connected while the server was waited for.
     if (redis.status !== "ready") await new Promise<void>((resolve) => redis.once("ready", () => resolve()));
     assert.equal(await store.find(sessionKeyOf(token)!), undefined);
     assert.deepEqual(await store.list("alice"), []);

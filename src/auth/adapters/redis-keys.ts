@@ -55,3 +55,20 @@ export function secondFactorsKey(user: string): string {
 export function backupCodesKey(user: string): string {
   return `gatehouse:{${partitionOf(user)}}:backup-codes:${user}`;
 }
+
+/** Sorted set, by bytes: entries of the users' index by name. */
+export const usersByNameKey = "gatehouse:{users}:by-name";
+
+/** Hash: one API key. Its id begins with the partition of its user. */
+export function apiKeyKey(partition: string, id: string): string {
+  return `${apiKeyKeyPrefix(partition)}${id}`;
+}
+
+export function apiKeyKeyPrefix(partition: string): string {
+  return `gatehouse:{${partition}}:api-key:`;
+}
+
+/** Sorted set: ids of a user's API keys by their time of creation. */
+export function apiKeysOfUserKey(partition: string, user: string): string {
+  return `gatehouse:{${partition}}:api-keys:${user}`;
+}

@@ -1,7 +1,7 @@
 import { type RedisScript, script } from "../../shared/store/redis-script.ts";
 
 /** Fields of a session, in the order in which scripts take and answer them. */
-export const sessionFields = ["id", "user", "amr", "created", "used", "idle", "expires"] as const;
+export const sessionFields = ["id", "user", "amr", "created", "used", "idle", "expires", "epoch"] as const;
 
 const quotedFields = sessionFields.map((field) => `'${field}'`).join(", ");
 

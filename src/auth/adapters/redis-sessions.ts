@@ -70,8 +70,8 @@ export function createRedisSessionStore(redis: Redis | Cluster): SessionStore {
 }
 
 function toFields(session: Session): (string | number)[] {
-  const { id, user, amr, createTime, lastUsedTime, idleExpireTime, expireTime } = session;
-  return [id, user, JSON.stringify(amr), createTime, lastUsedTime, idleExpireTime, expireTime];
+  const { id, user, amr, epoch, createTime, lastUsedTime, idleExpireTime, expireTime } = session;
+  return [id, user, JSON.stringify(amr), createTime, lastUsedTime, idleExpireTime, expireTime, epoch];
 }
 
 function fromAll(sessions: unknown): Session[] {
@@ -79,12 +79,13 @@ function fromAll(sessions: unknown): Session[] {
 }
 
 function fromFields(fields: unknown): Session | undefined {
-  const [id, user, amr, created, used, idle, expires] = fields as (string | null)[];
+  const [id, user, amr, created, used, idle, expires, epoch] = fields as (string | null)[];
   if (id === null || id === undefined) return undefined;
   return {
     id,
     user: user!,
     amr: JSON.parse(amr!) as string[],
+    epoch: Number(epoch),
     createTime: Number(created),
     lastUsedTime: Number(used),
     idleExpireTime: Number(idle),

@@ -19,6 +19,8 @@ import { createSqliteSessionStore } from "./sqlite-sessions.ts";
 const minute = 60_000;
 const hour = 60 * minute;
 const day = 24 * hour;
+/** As that of a user. */
+const epoch = 1_800_000_000_000;
 
 for (const [name, open] of Object.entries(storeBackends)) {
   describe(`sessions in ${name}`, () => {
@@ -55,19 +57,20 @@ for (const [name, open] of Object.entries(storeBackends)) {
     });
 
     it("are opened by their token alone", async () => {
-      const { session, token } = await sessions.open(user, ["pwd", "otp"]);
+      const { session, token } = await sessions.open(user, ["pwd", "otp"], epoch);
       assert.match(token, /^[A-Za-z0-9_-]{46}$/);
       assert.deepEqual(session, {
         id: session.id,
         user,
         amr: ["pwd", "otp"],
+        epoch,
         createTime: now,
         lastUsedTime: now,
         idleExpireTime: now + 30 * minute,
         expireTime: now + 7 * day,
       });
       assert.deepEqual(await sessions.use(token), session);
-      const other = (await sessions.open("another", ["pwd"])).token;
+      const other = (await sessions.open("another", ["pwd"], epoch)).token;
       for (const wrong of [session.id, "", "x", `${token}A`, token.slice(0, 4) + other.slice(4), token.toUpperCase()]) {
         assert.equal(await sessions.use(wrong), undefined, wrong);
       }
@@ -75,14 +78,14 @@ for (const [name, open] of Object.entries(storeBackends)) {
 
     it("are seen by every replica", async () => {
       const replica = create({ store: backend.replica.sessions });
-      const { session, token } = await sessions.open(user, ["pwd"]);
+      const { session, token } = await sessions.open(user, ["pwd"], epoch);
       assert.deepEqual(await replica.use(token), session);
       assert.equal(await sessions.end(session.id), true);
       assert.equal(await replica.use(token), undefined);
     });
 
     it("end when they are not used, and live on when they are", async () => {
-      const { token } = await sessions.open(user, ["pwd"]);
+      const { token } = await sessions.open(user, ["pwd"], epoch);
       for (let uses = 0; uses < 5; uses += 1) {
         now += 29 * minute;
         assert.ok(await sessions.use(token));
@@ -94,7 +97,7 @@ for (const [name, open] of Object.entries(storeBackends)) {
     });
 
     it("end at their age however much they are used", async () => {
-      const { session, token } = await sessions.open(user, ["pwd"]);
+      const { session, token } = await sessions.open(user, ["pwd"], epoch);
       while (now + 29 * minute < session.expireTime) {
         now += 29 * minute;
         const used = await sessions.use(token);
@@ -105,7 +108,7 @@ for (const [name, open] of Object.entries(storeBackends)) {
     });
 
     it("end sooner when the configuration says so", async () => {
-      const { token } = await sessions.open(user, ["pwd"]);
+      const { token } = await sessions.open(user, ["pwd"], epoch);
       now += 10 * minute;
       assert.equal(await create({ idleTimeoutMs: 10 * minute }).use(token), undefined);
       assert.equal(await create({ maxAgeMs: 10 * minute }).use(token), undefined);
@@ -113,7 +116,7 @@ for (const [name, open] of Object.entries(storeBackends)) {
     });
 
     it("record a use at most once a minute", async () => {
-      const { session, token } = await sessions.open(user, ["pwd"]);
+      const { session, token } = await sessions.open(user, ["pwd"], epoch);
       now += minute - 1;
       await sessions.use(token);
       assert.deepEqual(await store.find(sessionKeyOf(token)!), session);
@@ -124,7 +127,7 @@ for (const [name, open] of Object.entries(storeBackends)) {
     });
 
     it("do not go back to an earlier use, nor come back to life by one", async () => {
-      const { session, token } = await sessions.open(user, ["pwd"]);
+      const { session, token } = await sessions.open(user, ["pwd"], epoch);
       const key = sessionKeyOf(token)!;
       const later = { lastUsedTime: now + hour, idleExpireTime: now + 2 * hour };
       await store.touch(key, later);
@@ -139,7 +142,7 @@ for (const [name, open] of Object.entries(storeBackends)) {
       const opened = [];
       for (let n = 0; n < 7; n += 1) {
         now += 1;
-        opened.push(await sessions.open(user, ["pwd"]));
+        opened.push(await sessions.open(user, ["pwd"], epoch));
       }
       const alive = await Promise.all(opened.map(async ({ token }) => (await sessions.use(token)) !== undefined));
       assert.deepEqual(alive, [false, false, true, true, true, true, true]);
@@ -155,7 +158,7 @@ for (const [name, open] of Object.entries(storeBackends)) {
     it("are never more than the limit, with 50 sign-ins at once on two replicas", async () => {
       const replica = create({ store: backend.replica.sessions });
       const opened = await Promise.all(
-        Array.from({ length: 50 }, async (_, n) => (n % 2 === 0 ? sessions : replica).open(user, ["pwd"])),
+        Array.from({ length: 50 }, async (_, n) => (n % 2 === 0 ? sessions : replica).open(user, ["pwd"], epoch)),
       );
       const used = await Promise.all(opened.map(({ token }) => sessions.use(token)));
       assert.equal(used.filter((session) => session !== undefined).length, 5);
@@ -163,20 +166,20 @@ for (const [name, open] of Object.entries(storeBackends)) {
     });
 
     it("do not count once they have expired", async () => {
-      const old = await Promise.all(Array.from({ length: 4 }, async () => sessions.open(user, ["pwd"])));
+      const old = await Promise.all(Array.from({ length: 4 }, async () => sessions.open(user, ["pwd"], epoch)));
       now += 20 * minute;
-      const kept = await sessions.open(user, ["pwd"]);
+      const kept = await sessions.open(user, ["pwd"], epoch);
       now += 10 * minute;
       const added: Session[] = [];
-      for (let n = 0; n < 4; n += 1) added.push((await sessions.open(user, ["pwd"])).session);
+      for (let n = 0; n < 4; n += 1) added.push((await sessions.open(user, ["pwd"], epoch)).session);
       assert.ok(await sessions.use(kept.token));
       assert.equal((await store.list(user)).length, 5);
       for (const { token } of old) assert.equal(await store.find(sessionKeyOf(token)!), undefined);
     });
 
     it("end one by one and all together, and only their user's", async () => {
-      const mine = await Promise.all([1, 2, 3].map(async () => sessions.open(user, ["pwd"])));
-      const other = await sessions.open(`${user} too`, ["pwd"]);
+      const mine = await Promise.all([1, 2, 3].map(async () => sessions.open(user, ["pwd"], epoch)));
+      const other = await sessions.open(`${user} too`, ["pwd"], epoch);
       assert.equal(await sessions.end(mine[0]!.session.id), true);
       assert.equal(await sessions.end(mine[0]!.session.id), false);
       assert.equal(await sessions.end("nonsense"), false);
@@ -189,7 +192,7 @@ for (const [name, open] of Object.entries(storeBackends)) {
     });
 
     it("keep no token", async () => {
-      const { session, token } = await sessions.open(user, ["pwd"]);
+      const { session, token } = await sessions.open(user, ["pwd"], epoch);
       const kept = JSON.stringify([
         sessionKeyOf(token),
         await store.find(sessionKeyOf(token)!),
@@ -207,7 +210,7 @@ it("neither a token nor its bytes are in the embedded store's files", async () =
   const database = openSqlite(join(directory, "auth.db"));
   const store = createSqliteSessionStore(database);
   const options = { clock: Date.now, random: randomBytes, idleTimeoutMs: hour, maxAgeMs: day, limit: 5 };
-  const { session, token } = await createSessions({ store, ...options }).open("alice", ["pwd"]);
+  const { session, token } = await createSessions({ store, ...options }).open("alice", ["pwd"], epoch);
   const bytes = readdirSync(directory)
     .map((file) => readFileSync(join(directory, file), "latin1"))
     .join("");

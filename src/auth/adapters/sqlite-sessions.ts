@@ -12,12 +12,13 @@ interface Row {
   last_used_time: number;
   idle_expire_time: number;
   expire_time: number;
+  epoch: number;
 }
 
 /** Expired sessions of other users that one sign-in clears away at most, so that none pays for all. */
 const sweepLimit = 100;
 
-const columns = "id, user, amr, create_time, last_used_time, idle_expire_time, expire_time";
+const columns = "id, user, amr, create_time, last_used_time, idle_expire_time, expire_time, epoch";
 
 /** Keeps sessions in SQLite. Answers at once, without promises. */
 export function createSqliteSessionStore(database: DatabaseSync): SessionStore {
@@ -26,7 +27,7 @@ export function createSqliteSessionStore(database: DatabaseSync): SessionStore {
   const selectOfUser = database.prepare(
     `SELECT ${columns} FROM sessions WHERE user = ? ORDER BY create_time DESC, sequence DESC`,
   );
-  const insert = database.prepare(`INSERT INTO sessions (token_hash, ${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
+  const insert = database.prepare(`INSERT INTO sessions (token_hash, ${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`);
   const update = database.prepare(
     "UPDATE sessions SET last_used_time = ?1, idle_expire_time = ?2 WHERE token_hash = ?3 AND last_used_time < ?1",
   );
@@ -46,11 +47,12 @@ export function createSqliteSessionStore(database: DatabaseSync): SessionStore {
     add: ({ tokenHash }, session, limit) =>
       guarded(() =>
         transaction(database, () => {
-          const { id, user, amr, createTime, lastUsedTime, idleExpireTime, expireTime } = session;
+          const { id, user, amr, epoch, createTime, lastUsedTime, idleExpireTime, expireTime } = session;
+          const times = [createTime, lastUsedTime, idleExpireTime, expireTime];
           sweep.run(createTime);
           removeExpiredOfUser.run(user, createTime);
           removeBeyond.run(user, limit - 1);
-          insert.run(tokenHash, id, user, JSON.stringify(amr), createTime, lastUsedTime, idleExpireTime, expireTime);
+          insert.run(tokenHash, id, user, JSON.stringify(amr), ...times, epoch);
         }),
       ),
     find: ({ tokenHash }) => guarded(() => fromRow(select.get(tokenHash))),
@@ -70,11 +72,12 @@ function fromRows(rows: readonly unknown[]): Session[] {
 
 function fromRow(row: unknown): Session | undefined {
   if (row === undefined) return undefined;
-  const { id, user, amr, create_time, last_used_time, idle_expire_time, expire_time } = row as Row;
+  const { id, user, amr, create_time, last_used_time, idle_expire_time, expire_time, epoch } = row as Row;
   return {
     id,
     user,
     amr: JSON.parse(amr) as string[],
+    epoch,
     createTime: create_time,
     lastUsedTime: last_used_time,
     idleExpireTime: idle_expire_time,

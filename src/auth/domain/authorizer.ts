@@ -1,6 +1,7 @@
 import type { Authenticator } from "./credentials/authenticator.ts";
 import type { Attempt, Authentication, Credential } from "./credentials/credential.ts";
 import type { Attributes, Principal } from "./principal.ts";
+import { isInScope } from "./scope.ts";
 
 /** The name of a Cedar entity. */
 export interface EntityName {
@@ -19,6 +20,8 @@ export interface DecisionRequest extends AccessRequest {
   readonly principal: EntityName;
   /** Direct parents of the principal, for this request alone; undefined to use what policy-service holds. */
   readonly parents?: readonly EntityName[];
+  /** Attributes of the principal, for this request alone; undefined to use what policy-service holds, or none with `parents`. */
+  readonly attributes?: Attributes;
 }
 
 /** What the decision point is told of the call that it serves. */
@@ -77,6 +80,8 @@ export type AccessDecider = (
   access: AccessRequest,
   call: DecisionCall,
 ) => Promise<Authorization>;
+/** What a credential that is not good for an action comes to, without asking for a decision. */
+const outOfScope: Decision = { allowed: false, determiningPolicies: [], revision: "", decisionId: "" };
 
 /** Verifies a credential and asks whether its principal may do something. */
 export type Authorizer = (credential: Credential, access: AccessRequest, call: DecisionCall) => Promise<Authorization>;
@@ -92,6 +97,7 @@ export function createAccessDecider(options: AccessDeciderOptions): AccessDecide
 
   return async (authentication, { action, resource, context }, call) => {
     const { principal, amr } = authentication;
+    if (!isInScope(authentication, action)) return { principal, decision: outOfScope, stepUp: [] };
     const request: DecisionRequest = {
       principal: { type: principal.type, id: principal.id },
       action,

@@ -10,6 +10,8 @@ export interface Session {
   readonly user: string;
   /** Authentication methods that were used (RFC 8176). */
   readonly amr: readonly string[];
+  /** `sessionEpoch` of the user when it was opened. Under another, it is not valid. */
+  readonly epoch: number;
   readonly createTime: number;
   /** To within `touchIntervalMs`. */
   readonly lastUsedTime: number;
@@ -63,8 +65,13 @@ export interface OpenedSession {
 
 /** Sessions and their rules: idle and absolute expiry, and a limit for each user. */
 export interface Sessions {
-  /** Opens a session for a user who has just proved who they are. The oldest ends when there are too many. */
-  open(user: string, amr: readonly string[]): Awaitable<OpenedSession>;
+  /**
+   * Opens a session for a user who has just proved who they are. The oldest ends when there are too many.
+   *
+   * `epoch` is that of the user whose credential was verified: if the user is changed meanwhile so that all sessions end,
+   * this one is not valid either.
+   */
+  open(user: string, amr: readonly string[], epoch: number): Awaitable<OpenedSession>;
   /** Answers the live session that a token opens, and records the use; undefined when there is none. */
   use(token: string): Awaitable<Session | undefined>;
   /** Live sessions of a user, newest first. */
@@ -96,7 +103,7 @@ export function createSessions(options: SessionsOptions): Sessions {
   }
 
   return {
-    open(user, amr) {
+    open(user, amr, epoch) {
       const now = clock();
       const token = newSessionToken(user, random);
       const expireTime = now + maxAgeMs;
@@ -104,6 +111,7 @@ export function createSessions(options: SessionsOptions): Sessions {
         id: newSessionId(user, random),
         user,
         amr,
+        epoch,
         createTime: now,
         lastUsedTime: now,
         idleExpireTime: Math.min(now + idleTimeoutMs, expireTime),

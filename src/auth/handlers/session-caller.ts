@@ -4,6 +4,7 @@ import type { Clock } from "../domain/clock.ts";
 import type { Verifier } from "../domain/credentials/credential.ts";
 import type { Session } from "../domain/sessions.ts";
 import { notAuthenticated, recentSignInRequired } from "../errors.ts";
+import { bearerTokenOf } from "../guard.ts";
 
 export interface SessionCallerOptions {
   readonly verify: Verifier<"bearerToken">;
@@ -14,7 +15,7 @@ export interface SessionCallerOptions {
 
 /** Finds the session of a caller by the token in its `authorization` metadata. */
 export interface SessionCaller {
-  /** @throws ServiceError UNAUTHENTICATED (reason CREDENTIAL_NOT_VALID) */
+  /** @throws ServiceError UNAUTHENTICATED (reason CREDENTIAL_NOT_VALID or CREDENTIAL_MISSING) */
   session(context: CallContext): Promise<Session>;
   /** @throws ServiceError UNAUTHENTICATED, also (reason RECENT_SIGN_IN_REQUIRED) when the sign-in is not recent. */
   recentSession(context: CallContext): Promise<Session>;
@@ -22,8 +23,7 @@ export interface SessionCaller {
 
 export function createSessionCaller({ verify, clock, recentMs }: SessionCallerOptions): SessionCaller {
   async function session(context: CallContext): Promise<Session> {
-    const [, token] = /^Bearer ([\w.~+/-]+=*)$/i.exec(context.header("authorization") ?? "") ?? [];
-    if (token === undefined) throw notAuthenticated();
+    const token = bearerTokenOf(context);
     const authentication = await verify({ kind: "bearerToken", token }, callOf(context));
     if (authentication.session === undefined) throw notAuthenticated();
     return authentication.session;

@@ -4,31 +4,35 @@ import { join } from "node:path";
 import { startRedisServer } from "../../../test/support/redis-server.ts";
 import { createRedisConnector } from "../../shared/store/redis.ts";
 import { openSqlite } from "../../shared/store/sqlite.ts";
+import { createRedisApiKeyStore } from "../adapters/redis-api-keys.ts";
 import { createRedisIdentityStore } from "../adapters/redis-identities.ts";
 import { createRedisLockoutStore } from "../adapters/redis-lockout.ts";
 import { createRedisSecondFactorStore } from "../adapters/redis-second-factors.ts";
 import { createRedisSessionStore } from "../adapters/redis-sessions.ts";
+import { createSqliteApiKeyStore } from "../adapters/sqlite-api-keys.ts";
 import { createSqliteIdentityStore } from "../adapters/sqlite-identities.ts";
 import { createSqliteLockoutStore } from "../adapters/sqlite-lockout.ts";
 import { createSqliteSecondFactorStore } from "../adapters/sqlite-second-factors.ts";
 import { createSqliteSessionStore } from "../adapters/sqlite-sessions.ts";
+import type { ApiKeyStore } from "../domain/api-keys.ts";
 import type { IdentityStore } from "../domain/identities.ts";
 import type { LockoutStore } from "../domain/lockout.ts";
 import type { SecondFactorStore } from "../domain/second-factors.ts";
 import type { SessionStore } from "../domain/sessions.ts";
 
-/** What a store keeps. */
-interface StoredThings {
+/** One connection to it. */
+export interface StoreReplica {
   readonly sessions: SessionStore;
   readonly identities: IdentityStore;
+  readonly apiKeys: ApiKeyStore;
   readonly lockout: LockoutStore;
   readonly secondFactors: SecondFactorStore;
 }
 
 /** A store for the contract suites. */
-export interface StoreBackend extends StoredThings {
+export interface StoreBackend extends StoreReplica {
   /** The same data through a connection of its own, as another replica has it. */
-  readonly replica: StoredThings;
+  readonly replica: StoreReplica;
   close(): Promise<void>;
 }
 
@@ -38,6 +42,7 @@ async function openSqliteBackend(): Promise<StoreBackend> {
   const [first, second] = databases.map((database) => ({
     sessions: createSqliteSessionStore(database),
     identities: createSqliteIdentityStore(database),
+    apiKeys: createSqliteApiKeyStore(database),
     lockout: createSqliteLockoutStore(database),
     secondFactors: createSqliteSecondFactorStore(database),
   }));
@@ -59,6 +64,7 @@ async function openRedisBackend(cluster: boolean): Promise<StoreBackend> {
   const [first, second] = connections.map((redis) => ({
     sessions: createRedisSessionStore(redis),
     identities: createRedisIdentityStore(redis),
+    apiKeys: createRedisApiKeyStore(redis),
     lockout: createRedisLockoutStore(redis),
     secondFactors: createRedisSecondFactorStore(redis),
   }));

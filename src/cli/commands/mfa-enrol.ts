@@ -1,8 +1,12 @@
 import { writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline/promises";
 import { toBuffer, toString as toText } from "qrcode";
+import { SecondFactorService } from "../../../gen/gatehouse/auth/v1/second_factor_service_pb.ts";
+import { authOptions, withAuthClient } from "../auth-client.ts";
 import { type Command, CommandError, UsageError } from "../command.ts";
-import { callerDetails, callerOptions, withSecondFactorClient } from "../second-factor-client.ts";
+
+/** Said in the help of each command about the user's own second factors. */
+export const ownerDetails = "Takes the session token of the user from the variable GATEHOUSE_TOKEN.";
 
 const forms = ["terminal", "png", "svg"] as const;
 type Form = (typeof forms)[number];
@@ -11,10 +15,10 @@ type Form = (typeof forms)[number];
 export const mfaEnrol: Command = {
   name: "mfa enrol",
   summary: "Set up an authenticator app for the signed-in user.",
-  details: `${callerDetails}\n\nShows a QR code, reads the first code of the app from standard input, and prints backup codes, once.`,
+  details: `${ownerDetails}\n\nShows a QR code, reads the first code of the app from standard input, and prints backup codes, once.`,
   arguments: [],
   options: {
-    ...callerOptions,
+    ...authOptions,
     qr: { type: "string", default: "terminal", placeholder: forms.join("|"), description: "How to show the QR code." },
     out: {
       type: "string",
@@ -25,7 +29,7 @@ export const mfaEnrol: Command = {
   async run({ values, out, err }) {
     const form = formOf(values.qr);
     const path = typeof values.out === "string" ? values.out : `gatehouse-mfa.${form}`;
-    return await withSecondFactorClient({ values }, async (client, options) => {
+    return await withAuthClient(SecondFactorService, { values }, async (client, options) => {
       const { secret, otpauthUri } = await client.enrolTotp({}, options);
       if (form === "terminal") out(await toText(otpauthUri, { type: "terminal", small: true }));
       else {

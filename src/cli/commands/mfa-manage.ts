@@ -1,16 +1,20 @@
 import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { SecondFactorService } from "../../../gen/gatehouse/auth/v1/second_factor_service_pb.ts";
+import { authOptions, jsonOption, withAuthClient } from "../auth-client.ts";
 import type { Command } from "../command.ts";
-import { callerDetails, callerOptions, withSecondFactorClient } from "../second-factor-client.ts";
+import { ownerDetails } from "./mfa-enrol.ts";
 
 /** Tells which second factors the user has. */
 export const mfaStatus: Command = {
   name: "mfa status",
   summary: "Show the second factors of the signed-in user.",
-  details: callerDetails,
+  details: ownerDetails,
   arguments: [],
-  options: { ...callerOptions, json: { type: "boolean", description: "Write one JSON object." } },
+  options: { ...authOptions, ...jsonOption },
   async run({ values, out }) {
-    const found = await withSecondFactorClient({ values }, (client, options) => client.getSecondFactors({}, options));
+    const found = await withAuthClient(SecondFactorService, { values }, (client, options) =>
+      client.getSecondFactors({}, options),
+    );
     const { totpCreateTime, backupCodesLeft } = found;
     const since = totpCreateTime === undefined ? undefined : timestampDate(totpCreateTime).toISOString();
     if (values.json) out(JSON.stringify({ totpCreateTime: since ?? null, backupCodesLeft }));
@@ -26,11 +30,11 @@ export const mfaStatus: Command = {
 export const mfaCodes: Command = {
   name: "mfa codes",
   summary: "Print new backup codes of the signed-in user, in place of all before.",
-  details: callerDetails,
+  details: ownerDetails,
   arguments: [],
-  options: callerOptions,
+  options: authOptions,
   async run({ values, out }) {
-    const { backupCodes } = await withSecondFactorClient({ values }, (client, options) =>
+    const { backupCodes } = await withAuthClient(SecondFactorService, { values }, (client, options) =>
       client.regenerateBackupCodes({}, options),
     );
     for (const code of backupCodes) out(code);
@@ -42,11 +46,11 @@ export const mfaCodes: Command = {
 export const mfaRemove: Command = {
   name: "mfa remove",
   summary: "Remove authenticator and backup codes of the signed-in user.",
-  details: callerDetails,
+  details: ownerDetails,
   arguments: [],
-  options: callerOptions,
+  options: authOptions,
   async run({ values, out }) {
-    await withSecondFactorClient({ values }, (client, options) => client.removeTotp({}, options));
+    await withAuthClient(SecondFactorService, { values }, (client, options) => client.removeTotp({}, options));
     out("There is no authenticator any more.");
     return 0;
   },

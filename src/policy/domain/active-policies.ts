@@ -32,11 +32,7 @@ export class ActivePolicies {
     return this.#shadow;
   }
 
-  /** The built-in policies, which decide on administrative actions. */
-  get builtIn(): Snapshot | undefined {
-    return this.#builtIn;
-  }
-
+  /** Sets the built-in policies, which decide on administrative actions. */
   setBuiltIn(snapshot: Snapshot): void {
     this.#builtIn = snapshot;
   }

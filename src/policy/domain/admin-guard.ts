@@ -37,8 +37,8 @@ export type AdminGuard = (call: GuardedCall, rpc: string) => Promise<AdminPrinci
 
 export interface AdminGuardDependencies {
   readonly authenticate: AdminAuthenticator;
-  /** The built-in policies; undefined until they are loaded. */
-  readonly policies: () => Snapshot | undefined;
+  /** The built-in policies, once they are compiled. */
+  readonly policies: Promise<Snapshot>;
 }
 
 const bearer = /^Bearer +([\x21-\x7e]{1,16384})$/i;
@@ -48,15 +48,8 @@ export function createAdminGuard({ authenticate, policies }: AdminGuardDependenc
     const [, credential] = bearer.exec(call.header("authorization") ?? "") ?? [];
     if (credential === undefined) throw unauthenticated();
     const principal = await authenticate(credential, call);
-    const snapshot = policies();
-    if (snapshot === undefined) {
-      throw new ServiceError("UNAVAILABLE", "The service is starting.", {
-        reason: "POLICIES_NOT_LOADED",
-        retryAfterMs: 1_000,
-      });
-    }
     const uid = { type: `Gatehouse::${principal.type}`, id: principal.id };
-    const { decision } = evaluate(snapshot, {
+    const { decision } = evaluate(await policies, {
       principal: uid,
       action: { type: adminActionType, id: rpc },
       resource: { type: "Gatehouse::Service", id: "policy" },

@@ -21,7 +21,7 @@ export interface HostSettings {
 export const hostFields: ConfigFields<HostSettings> = {
   profile: {
     env: "GATEHOUSE_PROFILE",
-    doc: "`demo` adds the users alice, bob and carol with known passwords, and refuses to listen beyond the loopback address.",
+    doc: "`demo` adds the users alice, bob and admin with known passwords, and refuses to listen beyond the loopback address.",
     schema: oneOf("production", "demo"),
     fallback: "production",
   },

@@ -220,7 +220,7 @@ export const GetSecondFactorsResponseSchema: GenMessage<GetSecondFactorsResponse
  * Second factors of the caller: an authenticator app (TOTP, RFC 6238) and backup codes.
  *
  * Every call needs the caller's own session token in the `authorization` metadata, as `Bearer <token>`; other credentials are
- * refused. Errors of all: UNAUTHENTICATED (reason CREDENTIAL_NOT_VALID): there is no live session. UNAVAILABLE: the store
+ * refused. Errors of all: UNAUTHENTICATED (reason CREDENTIAL_MISSING or CREDENTIAL_NOT_VALID): there is no live session. UNAVAILABLE: the store
  * cannot be reached. Those that change something also need a sign-in that is not long ago (reason RECENT_SIGN_IN_REQUIRED),
  * with the second factor where there is one (reason SECOND_FACTOR_REQUIRED).
  *

@@ -1,4 +1,5 @@
 import type { Awaitable } from "../../../shared/awaitable.ts";
+import type { ApiKey } from "../api-keys.ts";
 import type { Principal } from "../principal.ts";
 import type { SecondFactorProof } from "../second-factors.ts";
 import type { Session } from "../sessions.ts";
@@ -42,6 +43,8 @@ export interface Authentication {
   readonly sessionToken?: string;
   /** When the credential expires, in milliseconds since the epoch. */
   readonly expireTime?: number;
+  /** The API key that was presented. It may not be good for all that its principal may do, see isInScope. */
+  readonly apiKey?: ApiKey;
 }
 
 /**

@@ -9,7 +9,7 @@ import { type IdentityStore, principalOf, type User } from "../identities.ts";
 import type { Lockout, SignInAttempt } from "../lockout.ts";
 import type { Passwords } from "../passwords.ts";
 import type { SecondFactorProof, SecondFactors } from "../second-factors.ts";
-import type { Sessions } from "../sessions.ts";
+import type { Session, Sessions } from "../sessions.ts";
 import { foldUserName } from "../user-name.ts";
 import type { Attempt, Verifier } from "./credential.ts";
 
@@ -47,6 +47,17 @@ export function createPasswordVerifier(options: PasswordVerifierOptions): Verifi
     }
   }
 
+  /**
+   * Takes a session back whose user was changed, so that all sessions end, since the password was looked up: it may have
+   * been opened too late to be among those that ended, and what it is worth now nobody has proved.
+   */
+  async function assertUnchanged({ name, sessionEpoch }: User, { id }: Session): Promise<void> {
+    const user = await identities.findUser(name);
+    if (user?.sessionEpoch === sessionEpoch) return;
+    await sessions.end(id);
+    throw notAuthenticated();
+  }
+
   /** Asks a user whose password is right for the second factor. */
   async function prove(who: SignInAttempt, proof: SecondFactorProof | undefined): Promise<void> {
     // What follows tells that the password is right, so not while its name must wait.
@@ -75,7 +86,12 @@ export function createPasswordVerifier(options: PasswordVerifierOptions): Verifi
     if (proven) await prove(who, secondFactor);
     await lockout.succeeded(proven ? ["second-factor", "password"] : ["password"], who);
     if (outdated) await rehash(user, password, signal);
-    const { session, token } = await sessions.open(user.name, proven ? secondFactorAmr : passwordAmr);
+    const { session, token } = await sessions.open(
+      user.name,
+      proven ? secondFactorAmr : passwordAmr,
+      user.sessionEpoch,
+    );
+    await assertUnchanged(user, session);
     return {
       principal: principalOf(user),
       amr: session.amr,

@@ -10,7 +10,8 @@ export interface SessionTokenVerifierOptions {
 }
 
 /**
- * Verifies the token of a session. Roles and attributes are those of now; a user who is disabled or gone is refused.
+ * Verifies the token of a session. Roles and attributes are those of now. A user who is disabled or gone is refused,
+ * and so is a session from before a change that ended all sessions, even if it could not be removed.
  */
 export function createSessionTokenVerifier({
   identities,
@@ -20,7 +21,7 @@ export function createSessionTokenVerifier({
     chain(sessions.use(token), (session) => {
       if (session === undefined) throw notAuthenticated();
       return chain(identities.findUser(session.user), (user) => {
-        if (user === undefined || user.disabled) throw notAuthenticated();
+        if (user === undefined || user.disabled || user.sessionEpoch !== session.epoch) throw notAuthenticated();
         const { amr, idleExpireTime } = session;
         return { principal: principalOf(user), amr, session, expireTime: idleExpireTime };
       });

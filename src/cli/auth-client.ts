@@ -1,0 +1,56 @@
+import type { DescService } from "@bufbuild/protobuf";
+import { type CallOptions, createServiceClient, type ServiceClient } from "../shared/client/service-client.ts";
+import { ServiceError } from "../shared/service-error.ts";
+import { CommandError, type CommandInput, type CommandOption } from "./command.ts";
+
+/** Options of every command that asks auth-service. */
+export const authOptions: { readonly [name: string]: CommandOption } = {
+  address: {
+    type: "string",
+    default: "localhost:50051",
+    placeholder: "HOST:PORT",
+    description: "gRPC port of auth-service.",
+  },
+};
+
+/** Those of commands whose answer has a form for programs. */
+export const jsonOption: { readonly [name: string]: CommandOption } = {
+  json: { type: "boolean", description: "Write one JSON object." },
+};
+
+/** Said in the help of each such command. */
+export const adminDetails =
+  "Takes the credential of an admin, an API key or a session token, from the variable GATEHOUSE_TOKEN.";
+
+/** Enough for a password to wait for its turn. */
+const deadlineMs = 10_000;
+
+/**
+ * Runs `work` with a client of one service of auth-service, and the caller's credential in the options of its calls.
+ *
+ * @throws CommandError when there is no credential, and for whatever the server refuses.
+ */
+export async function withAuthClient<S extends DescService, T>(
+  service: S,
+  { values }: Pick<CommandInput, "values">,
+  work: (client: ServiceClient<S>, options: CallOptions) => Promise<T>,
+): Promise<T> {
+  const token = process.env.GATEHOUSE_TOKEN ?? "";
+  if (token === "") throw new CommandError("GATEHOUSE_TOKEN is not set: put an API key or a session token there.");
+  if (!/^[\x21-\x7e]+$/.test(token)) throw new CommandError("GATEHOUSE_TOKEN is no token: it has spaces or the like.");
+  const address = String(values.address);
+  const client = createServiceClient(service, { address, target: `auth-service at ${address}`, deadlineMs });
+  try {
+    return await work(client, { headers: { authorization: `Bearer ${token}` } });
+  } catch (error) {
+    throw error instanceof ServiceError ? refused(error) : error;
+  } finally {
+    client.close();
+  }
+}
+
+/** What a refusal comes to for who typed the command: every field at fault, and the reason to look up. */
+function refused({ message, reason, code, violations }: ServiceError): CommandError {
+  const faults = violations.map(({ field, description }) => `\n  ${field}: ${description}`).join("");
+  return new CommandError(`${faults === "" ? message : `The request is not valid.${faults}`} (${code}, ${reason})`);
+}
