@@ -1,16 +1,13 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { rmSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
-import { adminPolicyDirectory } from "./support/admin-policies.ts";
 import { type Deployment, startDeployment } from "./support/deployment.ts";
 import { freePort } from "./support/ports.ts";
 
-let policies: string;
 let deployment: Deployment;
 let token: string;
 
@@ -53,13 +50,11 @@ async function signIn(username: string, password: string): Promise<string> {
 }
 
 before(async () => {
-  policies = adminPolicyDirectory();
-  deployment = await startDeployment({ POLICY_DIR: policies, POLICY_TIMEOUT: "2s" });
+  deployment = await startDeployment({ POLICY_TIMEOUT: "2s" });
   token = await signIn("admin", "gatehouse");
 });
 after(async () => {
   await deployment.close();
-  rmSync(policies, { recursive: true });
 });
 
 test("a user is created, shown, changed and deleted from the command line", async () => {

@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
-import { rmSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { MethodOptions_IdempotencyLevel, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { IdentityService } from "../gen/gatehouse/auth/v1/identity_service_pb.ts";
+import { PolicyAdminService } from "../gen/gatehouse/policy/v1/policy_admin_service_pb.ts";
 import { BadRequestSchema, ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
-import { adminPolicyDirectory } from "./support/admin-policies.ts";
 import { type Deployment, startDeployment } from "./support/deployment.ts";
 import { startRedisServer } from "./support/redis-server.ts";
 
@@ -24,19 +23,46 @@ async function refusal(call: Promise<unknown>): Promise<string[]> {
 const notValid = ["Unauthenticated", "CREDENTIAL_NOT_VALID"];
 const denied = ["PermissionDenied", "PERMISSION_DENIED"];
 
-const backends: Readonly<Record<string, () => Promise<{ env: Record<string, string>; stop(): Promise<void> }>>> = {
-  SQLite: async () => ({ env: {}, stop: async () => undefined }),
+/** A request of each method that is well-formed, and finds nobody. */
+const complete: Readonly<Record<string, object>> = {
+  createUser: { name: "mallory" },
+  getUser: { name: "nobody" },
+  updateUser: { name: "nobody", disabled: true, updateMask: { paths: ["disabled"] } },
+  setPassword: { name: "nobody", password: "mallory was here" },
+  deleteUser: { name: "nobody" },
+  listUserSessions: { name: "nobody" },
+  createApiKey: { user: "nobody" },
+  listApiKeys: { user: "nobody" },
+  revokeApiKey: { id: "AAAAAAAAAAAAAAAA" },
+};
+
+interface Backend {
+  readonly env: Readonly<Record<string, string>>;
+  /** Ends the store without warning, and starts it again on what it had written. */
+  crash(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const backends: Readonly<Record<string, () => Promise<Backend>>> = {
+  // It lives and dies with auth-service.
+  SQLite: async () => ({ env: {}, crash: async () => undefined, stop: async () => undefined }),
   Redis: async () => {
     const server = await startRedisServer();
-    return { env: { REDIS_URL: server.url }, stop: () => server.stop() };
+    return {
+      env: { REDIS_URL: server.url },
+      async crash() {
+        await server.kill();
+        await server.start();
+      },
+      stop: () => server.stop(),
+    };
   },
 };
 
 for (const [name, startBackend] of Object.entries(backends)) {
   describe(`IdentityService on ${name}`, () => {
-    let backend: Awaited<ReturnType<typeof startBackend>>;
+    let backend: Backend;
     let deployment: Deployment;
-    let policies: string;
     let auth: Client<typeof AuthService>;
     let adminToken: string;
     let admin: Client<typeof IdentityService>;
@@ -72,8 +98,7 @@ for (const [name, startBackend] of Object.entries(backends)) {
 
     before(async () => {
       backend = await startBackend();
-      policies = adminPolicyDirectory();
-      deployment = await startDeployment({ ...backend.env, POLICY_DIR: policies, POLICY_TIMEOUT: "2s" });
+      deployment = await startDeployment({ ...backend.env, POLICY_TIMEOUT: "2s" });
       auth = createClient(AuthService, transport());
       adminToken = await signIn("admin", "gatehouse");
       admin = as(`Bearer ${adminToken}`);
@@ -81,7 +106,6 @@ for (const [name, startBackend] of Object.entries(backends)) {
     after(async () => {
       await deployment.close();
       await backend.stop();
-      rmSync(policies, { recursive: true });
     });
 
     it("asks every method for a credential, and policies for a permission", async () => {
@@ -112,6 +136,33 @@ for (const [name, startBackend] of Object.entries(backends)) {
         for (const answer of refusals) assert.deepEqual(answer, expected);
       }
       assert.ok(await withSession(alice), "nothing was done");
+    });
+
+    it("lets a viewer read, and do nothing else", async () => {
+      await admin.createUser({ name: "viewer", roles: ["gatehouse-viewer"] });
+      const { key } = await admin.createApiKey({ user: "viewer" });
+      const viewer = as(`Bearer ${key}`);
+      for (const method of IdentityService.methods) {
+        // Whoever may call it hears that the request is not complete, or what it asks for.
+        const call = viewer[method.localName as keyof typeof viewer] as (request: object) => Promise<unknown>;
+        const request = { ...complete[method.localName] };
+        const [code] = await refusal(call(request)).catch(() => ["accepted"]);
+        const reads = method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
+        assert.equal(code === "PermissionDenied", !reads, `${method.name}: ${code}`);
+      }
+    });
+
+    it("is one with PolicyAdminService: the same credentials, and the same scopes", async () => {
+      const baseUrl = `http://127.0.0.1:${deployment.ports.policy}`;
+      const policy = createClient(PolicyAdminService, createGrpcTransport({ baseUrl }));
+      const list = (token: string) =>
+        policy.listRevisions({}, { headers: { authorization: `Bearer ${token}` }, timeoutMs: 2_000 });
+      const { key } = await admin.createApiKey({ user: "admin", scopes: ["Gatehouse::ListUsers"] });
+      const { key: other } = await admin.createApiKey({ user: "admin", scopes: ["Gatehouse::ListRevisions"] });
+      const { key: free } = await admin.createApiKey({ user: "admin" });
+      assert.equal((await refusal(list(key)))[0], "PermissionDenied");
+      for (const token of [other, free, adminToken]) assert.ok(await list(token));
+      assert.deepEqual(await refusal(as(`Bearer ${other}`).listUsers({})), denied);
     });
 
     it("creates a user who can sign in, once, and answers what is kept", async () => {
@@ -319,6 +370,7 @@ for (const [name, startBackend] of Object.entries(backends)) {
       await admin.createUser({ name: "ivan", password: "correct horse" });
       await admin.revokeApiKey({ id: revoked!.id });
       await deployment.auth.stop("SIGKILL");
+      await backend.crash();
       await deployment.restart("auth");
       auth = createClient(AuthService, transport());
       admin = as(`Bearer ${adminToken}`);

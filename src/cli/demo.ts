@@ -33,6 +33,7 @@ async function main(): Promise<void> {
     // Other policies may have a schema that does not know it.
     ...(process.env.POLICY_DIR ? {} : { AUTHORIZE_CONTEXT_MFA: "true" }),
     POLICY_ADDRESS: `127.0.0.1:${ports.policyGrpcPort}`,
+    AUTH_ADDRESS: `127.0.0.1:${ports.authGrpcPort}`,
     ...process.env,
   };
   const services: ChildService[] = [];

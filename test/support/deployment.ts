@@ -40,6 +40,7 @@ export async function startDeployment(env: Readonly<Record<string, string>> = {}
     GATEHOUSE_PROFILE: "demo",
     POLICY_DIR: "policies/documents",
     POLICY_ADDRESS: `127.0.0.1:${ports.policy}`,
+    AUTH_ADDRESS: `127.0.0.1:${ports.auth}`,
     AUTH_GRPC_PORT: String(ports.auth),
     AUTH_HTTP_PORT: String(ports.authHttp),
     POLICY_GRPC_PORT: String(ports.policy),

@@ -39,6 +39,7 @@ const reading = [
   "GetClient",
   "ListClients",
   "ListApiKeys",
+  "ListUserSessions",
   "ListSessions",
   "WatchRevocations",
   "GetSecondFactors",
