@@ -7,6 +7,7 @@ import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { IdentityService } from "../gen/gatehouse/auth/v1/identity_service_pb.ts";
 import { SecondFactorService } from "../gen/gatehouse/auth/v1/second_factor_service_pb.ts";
 import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
+import { outcome } from "./support/auth-replicas.ts";
 import { type Deployment, startDeployment } from "./support/deployment.ts";
 
 let deployment: Deployment;
@@ -76,4 +77,43 @@ test("a policy that asks for a second factor denies without, says so, and allows
   assert.equal(allowed.allowed, true);
   assert.deepEqual([allowed.determiningPolicies, allowed.stepUp], [["admins-unlock"], []]);
   assert.equal((await unlock(first.sessionToken)).allowed, false, "the session of before has not become more");
+});
+
+test("an administrator helps a user who has lost the second factor, or is kept out by others", async () => {
+  const auth = createClient(AuthService, transport());
+  const factors = createClient(SecondFactorService, transport());
+  const identities = createClient(IdentityService, transport());
+  const { sessionToken } = await auth.authenticate({
+    credential: { case: "password", value: { username: "admin", password: "gatehouse" } },
+  });
+  const admin = { headers: { authorization: `Bearer ${sessionToken}` } };
+  const signIn = (password: string) =>
+    outcome(auth.authenticate({ credential: { case: "password", value: { username: "dan", password } } }));
+
+  const enrol = async () => {
+    await identities.createUser({ name: "Dan", password: "correct horse" }, admin);
+    const dan = await auth.authenticate({
+      credential: { case: "password", value: { username: "dan", password: "correct horse" } },
+    });
+    const headers = { authorization: `Bearer ${dan.sessionToken}` };
+    const { secret } = await factors.enrolTotp({}, { headers });
+    await factors.confirmTotp({ code: codeOf(secret, 0) }, { headers });
+    assert.equal(await signIn("correct horse"), "SECOND_FACTOR_REQUIRED");
+    return headers;
+  };
+
+  const headers = await enrol();
+  await identities.removeSecondFactors({ name: "DAN" }, admin);
+  assert.equal(await outcome(factors.getSecondFactors({}, { headers })), "CREDENTIAL_NOT_VALID", "its sessions ended");
+  for (let attempt = 0; attempt < 4; attempt += 1) assert.equal(await signIn("wrong"), "CREDENTIAL_NOT_VALID");
+  await identities.unlockUser({ name: "dan" }, admin);
+  for (let attempt = 0; attempt < 4; attempt += 1) assert.equal(await signIn("wrong"), "CREDENTIAL_NOT_VALID");
+  await identities.unlockUser({ name: "dan" }, admin);
+  assert.equal(await signIn("correct horse"), "accepted");
+
+  await identities.deleteUser({ name: "dan" }, admin);
+  await enrol();
+  await identities.deleteUser({ name: "dan" }, admin);
+  await identities.createUser({ name: "dan", password: "correct horse" }, admin);
+  assert.equal(await signIn("correct horse"), "accepted", "who comes after has nothing of the one before");
 });

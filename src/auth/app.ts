@@ -42,6 +42,7 @@ import { createGuard, guarded } from "./guard.ts";
 import { createAuthenticateHandler } from "./handlers/authenticate.ts";
 import { createAuthorizeHandler } from "./handlers/authorize.ts";
 import { createApiKeyHandlers } from "./handlers/manage-api-keys.ts";
+import { createSignInHandlers } from "./handlers/manage-sign-in.ts";
 import { createUserHandlers } from "./handlers/manage-users.ts";
 import { createSecondFactorHandlers } from "./handlers/second-factors.ts";
 import { createSessionCaller } from "./handlers/session-caller.ts";
@@ -151,7 +152,11 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
       ),
       serve(
         IdentityService,
-        guarded(guard, { ...createUserHandlers(users, sessions), ...createApiKeyHandlers(apiKeys, users, clock) }),
+        guarded(guard, {
+          ...createUserHandlers(users, sessions),
+          ...createSignInHandlers(users, lockout),
+          ...createApiKeyHandlers(apiKeys, users, clock),
+        }),
       ),
     ],
     readiness,

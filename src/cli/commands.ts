@@ -9,7 +9,14 @@ import { policyTest } from "./commands/policy-test.ts";
 import { policyValidate } from "./commands/policy-validate.ts";
 import { sessionEnd, sessionEndAll, sessionList } from "./commands/session.ts";
 import { userGet, userList } from "./commands/user-read.ts";
-import { userCreate, userDelete, userSetPassword, userUpdate } from "./commands/user-write.ts";
+import {
+  userCreate,
+  userDelete,
+  userRemoveMfa,
+  userSetPassword,
+  userUnlock,
+  userUpdate,
+} from "./commands/user-write.ts";
 
 /** Every command of the `gatehouse` tool. */
 export const COMMANDS: readonly Command[] = [
@@ -22,6 +29,8 @@ export const COMMANDS: readonly Command[] = [
   userList,
   userUpdate,
   userSetPassword,
+  userRemoveMfa,
+  userUnlock,
   userDelete,
   keyCreate,
   keyList,

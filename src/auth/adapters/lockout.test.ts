@@ -191,6 +191,10 @@ for (const [name, start] of Object.entries(storeBackends)) {
       assert.equal(await refusal(() => lockout.check("password", who)), "no");
       await fail(who, 2);
       assert.equal(await refusal(() => lockout.check("password", who)), "no", "from the first on");
+      await lockout.succeeded(["password"], who);
+      await fail(who, 3);
+      await lockout.forgive(who.name);
+      assert.equal(await refusal(() => lockout.check("password", who)), "no", "on a known network too");
     });
 
     it("answers no more guesses than it allows, however many run at once on two replicas", async () => {

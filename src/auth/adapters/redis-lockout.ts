@@ -61,6 +61,14 @@ redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return { 0, 1, 0 }
 `);
 
+/** Keys: known networks of the subject, its shared counter. Arguments: what the keys of its other counters begin with. */
+const forgetScript = script(`
+redis.call('DEL', KEYS[2])
+for _, network in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  redis.call('DEL', ARGV[1] .. network)
+end
+`);
+
 /** Keeps counters of failures in Redis, each step one script in one slot. */
 export function createRedisLockoutStore(redis: Redis | Cluster): LockoutStore {
   async function run(
@@ -92,7 +100,13 @@ export function createRedisLockoutStore(redis: Redis | Cluster): LockoutStore {
     succeed: (counter, now) => run(succeedScript, counter, now, [maxKnownNetworks, knownNetworkMs]),
     async forget(kind, subject) {
       try {
-        await redis.del(failureCounterKey(kind, subject));
+        const counter = failureCounterKey(kind, subject);
+        await runScript(
+          redis,
+          forgetScript,
+          [knownNetworksKey(subject), counter],
+          [failureCounterKey(kind, subject, "")],
+        );
       } catch (error) {
         throw fromRedisError(error);
       }

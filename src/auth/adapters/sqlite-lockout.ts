@@ -54,6 +54,7 @@ export function createSqliteLockoutStore(database: DatabaseSync): LockoutStore {
   );
   const put = database.prepare("INSERT OR REPLACE INTO failure_counters VALUES (?, ?, ?, ?, ?, ?, ?)");
   const remove = database.prepare("DELETE FROM failure_counters WHERE kind = ? AND subject = ? AND network = ?");
+  const removeAll = database.prepare("DELETE FROM failure_counters WHERE kind = ? AND subject = ?");
   const sweep = database.prepare(
     `DELETE FROM failure_counters WHERE (kind, subject, network) IN
       (SELECT kind, subject, network FROM failure_counters WHERE forget_time <= ? LIMIT ${sweepLimit})`,
@@ -105,7 +106,7 @@ export function createSqliteLockoutStore(database: DatabaseSync): LockoutStore {
       ),
     forget: (kind, subject) =>
       guarded(() => {
-        remove.run(kind, subject, "");
+        removeAll.run(kind, subject);
       }),
   };
 }

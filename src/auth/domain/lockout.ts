@@ -62,7 +62,7 @@ export interface LockoutStore {
   fail(counter: FailureCounter, rule: LockoutRule, now: number): Awaitable<CounterState>;
   /** Forgets the failures of the counter and remembers its network, unless the counter is blocked. */
   succeed(counter: FailureCounter, now: number): Awaitable<CounterState>;
-  /** Forgets the failures of the shared counter of a subject. */
+  /** Forgets the failures of all counters of a subject. */
   forget(kind: LockoutKind, subject: string): Awaitable<void>;
 }
 
@@ -125,7 +125,7 @@ export interface Lockout {
   failed(kind: Exclude<LockoutKind, "network">, attempt: SignInAttempt): Awaitable<void>;
   /** Records that all that was presented was right: its counters are forgotten, but not that of the network. */
   succeeded(kinds: readonly Exclude<LockoutKind, "network">[], attempt: SignInAttempt): Awaitable<void>;
-  /** Ends the delays of a user on new networks; for an administrator. Refuses nothing. */
+  /** Forgets all failures of a user, for an administrator. Refuses nothing. */
   forgive(name: string): Awaitable<void>;
 }
 

@@ -52,6 +52,8 @@ export interface Users {
     conditions?: WriteConditions,
     signal?: AbortSignal,
   ): Promise<User>;
+  /** Removes the second factors of a user, and ends all sessions. */
+  removeSecondFactors(name: string): Promise<void>;
   /** Removes a user with all API keys and second factors, and ends all sessions. */
   remove(name: string, conditions?: WriteConditions): Promise<void>;
 }
@@ -93,6 +95,12 @@ export function createUsers(options: UsersOptions): Users {
       const user = written(await identities.updateUser(folded, { passwordHash }, options));
       await endSessions(folded);
       return user;
+    },
+    async removeSecondFactors(name) {
+      const folded = foldUserName(name);
+      written(await identities.updateUser(folded, {}, { endSessions: true }));
+      await endSessions(folded);
+      await removeSecondFactors(folded);
     },
     async remove(name, conditions) {
       const folded = foldUserName(name);

@@ -66,6 +66,7 @@ const changing = [
   "RotateKeys",
   "Revoke",
   "RemoveSecondFactors",
+  "UnlockUser",
 ];
 
 const action = (id: string): EntityUid => ({ type: adminActionType, id });
