@@ -14,6 +14,9 @@ import { authFields } from "../src/auth/config.ts";
 import { policyFields } from "../src/policy/config.ts";
 import { type ConfigField, readConfig } from "../src/shared/config/config.ts";
 import { createMetrics } from "../src/shared/metrics/metrics.ts";
+import { Admission } from "../src/shared/rpc/admission/admission.ts";
+import { defaultOverloadLimits } from "../src/shared/rpc/admission/overload-limits.ts";
+import { observeAdmission } from "../src/shared/rpc/admission/overload-metrics.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: Kubernetes objects are looked into as they are written.
 type Manifest = any;
@@ -35,6 +38,12 @@ function find(kind: string, name: string): Manifest {
 }
 
 type Field = ConfigField<unknown>;
+
+/** What a Secret could hold. */
+const secrets: Readonly<Record<string, string>> = {
+  REDIS_URL: "redis://:secret@redis:6379/0",
+  AUTH_ENCRYPTION_KEY: Buffer.alloc(32).toString("base64"),
+};
 const services = [
   { name: "auth-service", entry: "src/auth/main.ts", prefix: "AUTH", fields: authFields },
   { name: "policy-service", entry: "src/policy/main.ts", prefix: "POLICY", fields: policyFields },
@@ -82,7 +91,7 @@ for (const { name, entry, fields, byEnv, pod, container, grpc, http } of service
       const field = byEnv.get(variable.name);
       assert.ok(field, `${variable.name} is no variable of ${name}`);
       assert.equal(variable.value === undefined, field.sensitive === true, `${variable.name} by reference`);
-      given[variable.name] = variable.value ?? "redis://:secret@redis:6379/0";
+      given[variable.name] = variable.value ?? secrets[variable.name] ?? "";
     }
     readConfig(fields, given);
     assert.equal(given.GATEHOUSE_PROFILE ?? "production", "production");
@@ -201,6 +210,9 @@ test("protected workloads are checked by the provider that the mesh has, and it 
 
 test("metric names in dashboards, alerts, autoscalers and docs are exported by the services", async () => {
   const registry = createMetrics({ service: "auth-service" }).registry;
+  const admission = new Admission(defaultOverloadLimits);
+  observeAdmission(registry, admission);
+  admission.close();
   const exported = new Set(registry.getMetricsAsArray().map((metric) => metric.name));
   const base = (name: string): string => (exported.has(name) ? name : name.replace(/_(bucket|sum|count)$/, ""));
   const dashboard = await read("k8s/monitoring/dashboards/gatehouse.json");

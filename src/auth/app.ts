@@ -13,14 +13,13 @@ import { hostLimits } from "../shared/config/host-settings.ts";
 import { createReadiness } from "../shared/lifecycle/readiness.ts";
 import type { ServiceApp } from "../shared/lifecycle/run-service.ts";
 import { createMetrics, type Metrics } from "../shared/metrics/metrics.ts";
-import { serve } from "../shared/rpc/handler.ts";
+import { essential, serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
 import { nodeArgon2 } from "./adapters/node-argon2.ts";
 import { createPolicyDecisions, createPolicyStepUps } from "./adapters/policy-decisions.ts";
 import { bootstrapWhenReady } from "./bootstrap.ts";
 import type { AuthConfig } from "./config.ts";
 import { seedDemo } from "./demo.ts";
-import { demoEncryptionKey } from "./demo-encryption-key.ts";
 import { createApiKeys } from "./domain/api-keys.ts";
 import { createAuthorizer } from "./domain/authorizer.ts";
 import { clientNetwork } from "./domain/client-network.ts";
@@ -37,19 +36,25 @@ import { createSecretBox, type SecretBox } from "./domain/secret-box.ts";
 import { createSessions } from "./domain/sessions.ts";
 import { createUsers } from "./domain/users.ts";
 import { createWorkQueue } from "./domain/work-queue.ts";
+import { encryptionKeysOf } from "./encryption-keys.ts";
 import { policyUnavailableReason } from "./errors.ts";
 import { createGuard, guarded } from "./guard.ts";
 import { createAuthenticateHandler } from "./handlers/authenticate.ts";
 import { createAuthorizeHandler } from "./handlers/authorize.ts";
+import { createIntrospectHandler } from "./handlers/introspect.ts";
+import { createListSessionsHandler } from "./handlers/list-sessions.ts";
 import { createApiKeyHandlers } from "./handlers/manage-api-keys.ts";
 import { createSignInHandlers } from "./handlers/manage-sign-in.ts";
 import { createUserHandlers } from "./handlers/manage-users.ts";
+import { createRefreshHandler } from "./handlers/refresh.ts";
+import { createRevokeHandler } from "./handlers/revoke.ts";
 import { createSecondFactorHandlers } from "./handlers/second-factors.ts";
 import { createSessionCaller } from "./handlers/session-caller.ts";
 import { observeLockout } from "./lockout-metrics.ts";
 import { lockoutRules } from "./sign-in-config.ts";
 import { countSignIns, observeSignIns } from "./sign-in-metrics.ts";
 import { openStores } from "./stores.ts";
+import { createTokens } from "./tokens.ts";
 
 /** Parts that can be replaced. */
 export interface AuthAppOverrides {
@@ -69,7 +74,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
   const readiness = createReadiness();
   const metrics = createMetrics({ service: "auth-service" });
 
-  const stores = openStores({ ...config, logger, check: readiness.add("store") });
+  const stores = openStores({ ...config, logger, check: readiness.add("store"), clock });
   const queue = createWorkQueue({
     concurrency: config.argon2Concurrency || Math.min(3, Math.max(1, availableParallelism() - 1)),
     maxQueued: config.argon2Queue,
@@ -106,18 +111,22 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
   });
   const networkOf = (attempt: Attempt): string | undefined => clientNetwork(attempt, config.trustedProxies);
   const verifyPassword = createPasswordVerifier({ identities, passwords, secondFactors, sessions, lockout, networkOf });
-  const verifySessionToken = createSessionTokenVerifier({ identities, sessions });
+  const sessionToken = createSessionTokenVerifier({ identities, sessions });
   const apiKeys = createApiKeys({ store: stores.apiKeys, clock, random: randomBytes });
+  const tokens = createTokens({ config, stores, sessions, apiKeys, sessionToken, clock, logger, metrics });
+  const { issuer, introspect, revocations } = tokens;
+  const endSessions = (user: string): Promise<string> => revocations.revoke({ kind: "user", user });
   const users = createUsers({
     identities,
     passwords,
     clock,
-    endSessions: (user) => sessions.endAll(user),
+    endSessions,
     removeSecondFactors: (user) => secondFactors.remove(user),
   });
   const authenticate = createAuthenticator({
     password: countSignIns(metrics.registry, verifyPassword),
-    bearerToken: verifySessionToken,
+    bearerToken: tokens.bearerToken,
+    client: tokens.client,
     apiKey: createApiKeyVerifier({ identities, apiKeys }),
   });
 
@@ -138,27 +147,34 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     http: { host: config.httpHost, port: config.httpPort, env: "AUTH_HTTP_PORT" },
     services: [
       serve(AuthService, {
-        authenticate: createAuthenticateHandler(authenticate),
+        authenticate: createAuthenticateHandler(authenticate, issuer),
         authorize: createAuthorizeHandler(authorize),
+        ...(issuer === undefined ? {} : { refresh: createRefreshHandler(issuer) }),
+        introspect: createIntrospectHandler(introspect, tokens.issuerName),
+        listSessions: createListSessionsHandler(authenticate, sessions),
+        revoke: createRevokeHandler({ revocations, introspect, guard }),
       }),
       serve(
         SecondFactorService,
         createSecondFactorHandlers({
           secondFactors,
-          caller: createSessionCaller({ verify: verifySessionToken, clock, recentMs: config.secondFactorSignInAgeMs }),
+          caller: createSessionCaller({ verify: sessionToken, clock, recentMs: config.secondFactorSignInAgeMs }),
           lockout,
           networkOf,
         }),
       ),
-      serve(
-        IdentityService,
-        guarded(guard, {
-          ...createUserHandlers(users, sessions),
-          ...createSignInHandlers(users, lockout),
-          ...createApiKeyHandlers(apiKeys, users, clock),
-        }),
+      essential(
+        serve(
+          IdentityService,
+          guarded(guard, {
+            ...createUserHandlers(users, sessions),
+            ...createSignInHandlers(users, lockout),
+            ...createApiKeyHandlers(apiKeys, users, clock),
+          }),
+        ),
       ),
     ],
+    routes: tokens.routes(authenticate),
     readiness,
     logger,
     metrics,
@@ -179,11 +195,13 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
         const { signal } = stopping;
         bootstrapped = bootstrapWhenReady({ identities, apiKeys, clock, announce, ready, logger, signal });
       }
+      await tokens.start();
       return await host.start();
     },
     async stop() {
       stopping.abort();
       await host.drain();
+      tokens.stop();
       await bootstrapped;
       policy.close();
       explanations.close();
@@ -192,8 +210,8 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
   };
 }
 
-function createConfiguredSecretBox({ encryptionKeys, profile, dataDir }: AuthConfig): SecretBox | undefined {
-  const keys = encryptionKeys.length === 0 && profile === "demo" ? demoEncryptionKey(dataDir) : encryptionKeys;
+function createConfiguredSecretBox(config: AuthConfig): SecretBox | undefined {
+  const keys = encryptionKeysOf(config);
   return keys.length === 0 ? undefined : createSecretBox(keys, randomBytes);
 }
 

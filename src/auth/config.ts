@@ -3,9 +3,10 @@ import { type HostSettings, hostFields } from "../shared/config/host-settings.ts
 import { boolean, duration, host, integer, port, text } from "../shared/config/parsers.ts";
 import { type StoreSettings, storeFields } from "../shared/config/store-settings.ts";
 import { type SignInSettings, signInFields } from "./sign-in-config.ts";
+import { type TokenSettings, tokenFields } from "./token-settings.ts";
 
 /** Values of auth-service's configuration. Names that end in `Ms` are in milliseconds. */
-export interface AuthConfig extends HostSettings, StoreSettings, SignInSettings {
+export interface AuthConfig extends HostSettings, StoreSettings, SignInSettings, TokenSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
   readonly httpHost: string;
@@ -30,6 +31,7 @@ export interface AuthConfig extends HostSettings, StoreSettings, SignInSettings 
 /** Where each comes from and what it is for. */
 export const authFields: ConfigFields<AuthConfig> = {
   ...hostFields,
+  ...tokenFields,
   grpcHost: {
     env: "AUTH_GRPC_HOST",
     doc: "Address of the gRPC port. `0.0.0.0` to be reached from other machines.",

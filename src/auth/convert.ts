@@ -7,7 +7,7 @@ import type {
   AuthorizeResponseSchema,
   SecondFactor,
 } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
-import type { PrincipalSchema, SessionSchema } from "../../gen/gatehouse/auth/v1/principal_pb.ts";
+import type { PrincipalSchema, SessionSchema, TokenSetSchema } from "../../gen/gatehouse/auth/v1/principal_pb.ts";
 import type { CallContext } from "../shared/rpc/handler.ts";
 import { invalidArgument } from "../shared/service-error.ts";
 import { acrOf } from "./domain/acr.ts";
@@ -84,12 +84,14 @@ export function callOf(context: CallContext): DecisionCall {
 
 export function authenticateResponse(
   authentication: Authentication,
+  tokens?: MessageInitShape<typeof TokenSetSchema>,
 ): MessageInitShape<typeof AuthenticateResponseSchema> {
   const { principal, session, sessionToken, expireTime, apiKey } = authentication;
   return {
     principal: toPrincipal(principal),
     ...(session === undefined ? {} : { session: toSession(session) }),
     ...(sessionToken === undefined ? {} : { sessionToken }),
+    ...(tokens === undefined ? {} : { tokens }),
     ...(expireTime === undefined ? {} : { expireTime: timestampFromMs(expireTime) }),
     apiKeyScopes: [...(apiKey?.scopes ?? [])],
   };
@@ -108,7 +110,7 @@ export function authorizeResponse(authorization: Authorization): MessageInitShap
   };
 }
 
-function toPrincipal({ type, id, roles, attributes }: Principal): MessageInitShape<typeof PrincipalSchema> {
+export function toPrincipal({ type, id, roles, attributes }: Principal): MessageInitShape<typeof PrincipalSchema> {
   return { type, id, roles: [...roles], attributes: attributes as JsonObject };
 }
 

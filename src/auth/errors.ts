@@ -50,6 +50,14 @@ export function tokensNotSupported(): ServiceError {
   return new ServiceError("UNIMPLEMENTED", "This server does not issue tokens.", { reason: "TOKENS_NOT_SUPPORTED" });
 }
 
+/** A scope is malformed, or not one that the principal may have. */
+export function scopeNotAllowed(): ServiceError {
+  return new ServiceError("INVALID_ARGUMENT", "scopes: must be among those that the principal may have", {
+    reason: "SCOPE_NOT_ALLOWED",
+    violations: [{ field: "scopes", description: "must be among those that the principal may have" }],
+  });
+}
+
 /** Too many passwords wait to be hashed. */
 export function signInOverloaded(retryAfterMs: number): ServiceError {
   return new ServiceError("RESOURCE_EXHAUSTED", "Too many sign-ins at once.", {

@@ -3,7 +3,6 @@ import type { ConfigFields } from "../shared/config/config.ts";
 import { duration, integer, text } from "../shared/config/parsers.ts";
 import { AddressRangeError, parseTrustedProxies, type TrustedProxies } from "./domain/client-network.ts";
 import type { LockoutKind, LockoutRule } from "./domain/lockout.ts";
-import { parseEncryptionKeys, SecretBoxError } from "./domain/secret-box.ts";
 
 /** Settings of how sign-ins are protected. Names that end in `Ms` are in milliseconds. */
 export interface SignInSettings {
@@ -13,38 +12,21 @@ export interface SignInSettings {
   readonly lockoutFirstDelayMs: number;
   readonly lockoutMaxDelayMs: number;
   readonly lockoutSecondFactorMaxDelayMs: number;
-  /** The first seals, all open; empty when there is none. */
-  readonly encryptionKeys: readonly Uint8Array[];
   readonly secondFactorIssuer: string;
   readonly secondFactorSignInAgeMs: number;
 }
 
-/** Text that `parse` can read; `message` says what it must be. */
-function parsed<T>(parse: (text: string) => T, Fault: new () => Error, message: string): v.GenericSchema<string, T> {
-  return v.pipe(
-    v.string(),
-    v.rawTransform(({ dataset, addIssue, NEVER }) => {
-      try {
-        return parse(dataset.value);
-      } catch (error) {
-        if (!(error instanceof Fault)) throw error;
-        addIssue({ message });
-        return NEVER;
-      }
-    }),
-  );
-}
-
-const proxyList: v.GenericSchema<string, TrustedProxies> = parsed(
-  parseTrustedProxies,
-  AddressRangeError,
-  "must be a list of addresses and ranges such as 127.0.0.6,10.0.0.0/8",
-);
-
-const encryptionKeys: v.GenericSchema<string, readonly Uint8Array[]> = parsed(
-  (list) => (list === "" ? [] : parseEncryptionKeys(list)),
-  SecretBoxError,
-  "must be 32 bytes in base64, as `openssl rand -base64 32` prints them, or several of these separated by commas",
+const proxyList: v.GenericSchema<string, TrustedProxies> = v.pipe(
+  v.string(),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    try {
+      return parseTrustedProxies(dataset.value);
+    } catch (error) {
+      if (!(error instanceof AddressRangeError)) throw error;
+      addIssue({ message: "must be a list of addresses and ranges such as 127.0.0.6,10.0.0.0/8" });
+      return NEVER;
+    }
+  }),
 );
 
 /** Where each comes from. */
@@ -84,13 +66,6 @@ export const signInFields: ConfigFields<SignInSettings> = {
     doc: "The same for wrong second factors, which only somebody with the right password can present.",
     schema: duration(1_000, 86_400_000),
     fallback: "1h",
-  },
-  encryptionKeys: {
-    env: "AUTH_ENCRYPTION_KEY",
-    doc: "Encrypts the secrets of authenticators in the store: 32 bytes in base64 (`openssl rand -base64 32`). Several, separated by commas: the first encrypts, all decrypt. Unset: authenticators cannot be used; the demo profile makes one in `DATA_DIR`.",
-    schema: encryptionKeys,
-    fallback: "",
-    sensitive: true,
   },
   secondFactorIssuer: {
     env: "SECOND_FACTOR_ISSUER",

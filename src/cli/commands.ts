@@ -5,6 +5,9 @@ import { mfaEnrol } from "./commands/mfa-enrol.ts";
 import { mfaCodes, mfaRemove, mfaStatus } from "./commands/mfa-manage.ts";
 import { policyDiff } from "./commands/policy-diff.ts";
 import { policyFormat } from "./commands/policy-format.ts";
+import { policyPublish } from "./commands/policy-publish.ts";
+import { policyActivate, policyRevisions, policyRollback } from "./commands/policy-revisions.ts";
+import { policyShadowReport, policyShadowSet, policyShadowStop } from "./commands/policy-shadow.ts";
 import { policyTest } from "./commands/policy-test.ts";
 import { policyValidate } from "./commands/policy-validate.ts";
 import { sessionEnd, sessionEndAll, sessionList } from "./commands/session.ts";
@@ -24,6 +27,13 @@ export const COMMANDS: readonly Command[] = [
   policyFormat,
   policyTest,
   policyDiff,
+  policyPublish,
+  policyRevisions,
+  policyActivate,
+  policyRollback,
+  policyShadowSet,
+  policyShadowStop,
+  policyShadowReport,
   userCreate,
   userGet,
   userList,

@@ -10,8 +10,9 @@ import { hostLimits } from "../shared/config/host-settings.ts";
 import { createReadiness } from "../shared/lifecycle/readiness.ts";
 import type { ServiceApp } from "../shared/lifecycle/run-service.ts";
 import { createMetrics } from "../shared/metrics/metrics.ts";
-import { serve } from "../shared/rpc/handler.ts";
+import { essential, serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
+import { adminActions } from "./adapters/admin-actions.ts";
 import { createKeyAuthenticator, createRemoteAuthenticator, firstOf } from "./adapters/admin-authenticators.ts";
 import { createBusAnnouncer } from "./adapters/bus-announcer.ts";
 import { createCompileSource } from "./compile-source.ts";
@@ -57,7 +58,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
   const control = createCedarControl();
 
   const policies = new ActivePolicies();
-  const builtIn = loadAdminPolicies(control);
+  const builtIn = loadAdminPolicies(control, adminActions);
   const turns = createTurns();
   const announcer = createBusAnnouncer(stores.bus, (error) =>
     logger.warn({ err: error }, "a change was not announced"),
@@ -115,7 +116,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
         { evaluate: findViolations, evaluateStream: () => [] },
         { evaluate: evaluateCodec, evaluateStream: streamCodec },
       ),
-      serve(PolicyAdminService, createAdminHandlers({ guard, compile, lifecycle, policies, entities })),
+      essential(serve(PolicyAdminService, createAdminHandlers({ guard, compile, lifecycle, policies, entities }))),
     ],
     readiness,
     logger,

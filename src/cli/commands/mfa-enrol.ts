@@ -2,8 +2,8 @@ import { writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline/promises";
 import { toBuffer, toString as toText } from "qrcode";
 import { SecondFactorService } from "../../../gen/gatehouse/auth/v1/second_factor_service_pb.ts";
-import { authOptions, withAuthClient } from "../auth-client.ts";
 import { type Command, CommandError, UsageError } from "../command.ts";
+import { authOptions, withClient } from "../service-client.ts";
 
 /** Said in the help of each command about the user's own second factors. */
 export const ownerDetails = "Takes the session token of the user from the variable GATEHOUSE_TOKEN.";
@@ -29,7 +29,7 @@ export const mfaEnrol: Command = {
   async run({ values, out, err }) {
     const form = formOf(values.qr);
     const path = typeof values.out === "string" ? values.out : `gatehouse-mfa.${form}`;
-    return await withAuthClient(SecondFactorService, { values }, async (client, options) => {
+    return await withClient(SecondFactorService, { values }, async (client, options) => {
       const { secret, otpauthUri } = await client.enrolTotp({}, options);
       if (form === "terminal") out(await toText(otpauthUri, { type: "terminal", small: true }));
       else {

@@ -1,7 +1,7 @@
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { SecondFactorService } from "../../../gen/gatehouse/auth/v1/second_factor_service_pb.ts";
-import { authOptions, jsonOption, withAuthClient } from "../auth-client.ts";
 import type { Command } from "../command.ts";
+import { authOptions, jsonOption, withClient } from "../service-client.ts";
 import { ownerDetails } from "./mfa-enrol.ts";
 
 /** Tells which second factors the user has. */
@@ -12,7 +12,7 @@ export const mfaStatus: Command = {
   arguments: [],
   options: { ...authOptions, ...jsonOption },
   async run({ values, out }) {
-    const found = await withAuthClient(SecondFactorService, { values }, (client, options) =>
+    const found = await withClient(SecondFactorService, { values }, (client, options) =>
       client.getSecondFactors({}, options),
     );
     const { totpCreateTime, backupCodesLeft } = found;
@@ -34,7 +34,7 @@ export const mfaCodes: Command = {
   arguments: [],
   options: authOptions,
   async run({ values, out }) {
-    const { backupCodes } = await withAuthClient(SecondFactorService, { values }, (client, options) =>
+    const { backupCodes } = await withClient(SecondFactorService, { values }, (client, options) =>
       client.regenerateBackupCodes({}, options),
     );
     for (const code of backupCodes) out(code);
@@ -50,7 +50,7 @@ export const mfaRemove: Command = {
   arguments: [],
   options: authOptions,
   async run({ values, out }) {
-    await withAuthClient(SecondFactorService, { values }, (client, options) => client.removeTotp({}, options));
+    await withClient(SecondFactorService, { values }, (client, options) => client.removeTotp({}, options));
     out("There is no authenticator any more.");
     return 0;
   },

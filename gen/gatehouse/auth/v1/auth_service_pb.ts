@@ -195,7 +195,8 @@ export type AuthenticateRequest = Message<"gatehouse.auth.v1.AuthenticateRequest
   secondFactor?: SecondFactor | undefined;
 
   /**
-   * Whether to issue an access token, and a refresh token with a password. Default: false.
+   * Whether to issue an access token, and a refresh token with a password. Not with an API key, which is used as it is, nor
+   * with an access token, which is followed by Refresh. Default: false.
    *
    * @generated from field: bool issue_tokens = 8;
    */

@@ -127,7 +127,7 @@ export const SessionSchema: GenMessage<Session> = /*@__PURE__*/
  */
 export type TokenSet = Message<"gatehouse.auth.v1.TokenSet"> & {
   /**
-   * Access token, a JWT (RFC 9068) or opaque, by configuration. Secret.
+   * Access token, a JWT (RFC 9068). Secret.
    *
    * @generated from field: string access_token = 1;
    */

@@ -3,6 +3,7 @@ import type { ApiKey } from "../api-keys.ts";
 import type { Principal } from "../principal.ts";
 import type { SecondFactorProof } from "../second-factors.ts";
 import type { Session } from "../sessions.ts";
+import type { AccessToken } from "../tokens/access-tokens.ts";
 
 /** What a caller presents to say who it is. */
 export type Credential =
@@ -41,6 +42,8 @@ export interface Authentication {
   readonly session?: Session;
   /** Opens the session. Only when it was just opened. Secret. */
   readonly sessionToken?: string;
+  /** What the credential says, when it was an access token. */
+  readonly accessToken?: AccessToken;
   /** When the credential expires, in milliseconds since the epoch. */
   readonly expireTime?: number;
   /** The API key that was presented. It may not be good for all that its principal may do, see isInScope. */

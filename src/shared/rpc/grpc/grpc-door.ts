@@ -1,3 +1,4 @@
+import type { ServerOptions } from "node:http2";
 import { createServer, type Server as NetServer } from "node:net";
 import {
   logVerbosity,
@@ -14,6 +15,7 @@ import type { CallEnvironment } from "../call.ts";
 import { trackConnections } from "../connections.ts";
 import type { Door } from "../door.ts";
 import type { ServedMethod } from "../method.ts";
+import { Gate } from "./gate.ts";
 import { GrpcCall } from "./grpc-call.ts";
 
 /** Serves methods to native gRPC clients by grpc-js, in cleartext HTTP/2. */
@@ -26,6 +28,7 @@ export function createGrpcDoor(
   const { limits } = environment;
   // It would print headers it cannot read to standard error, secrets among them.
   setLogVerbosity(logVerbosity.NONE);
+  let gate: Gate;
   const server = new Server({
     "grpc.max_receive_message_length": limits.maxMessageBytes,
     "grpc.max_send_message_length": limits.maxMessageBytes,
@@ -35,11 +38,13 @@ export function createGrpcDoor(
     "grpc.max_connection_age_ms": limits.maxConnectionAgeMs,
     "grpc.max_connection_age_grace_ms": limits.maxConnectionAgeGraceMs,
     "grpc.enable_channelz": 0,
-    interceptors: [answering(methods, environment)],
+    interceptors: [answering(methods, environment, () => gate.arrivedAt)],
   });
   announceHeaderLimit(server, limits.maxHeaderBytes);
+  allowResets(server, limits.maxStreamResetsPerSecond);
   server.addService(serviceDefinition(methods), Object.fromEntries(methods.map(({ path }) => [path, unreachable])));
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  gate = new Gate(server, methods, environment);
   const listener: NetServer = createServer({ noDelay: true }, (socket) => injector.injectConnection(socket));
   const connections = trackConnections(listener, limits.maxConnections, metrics);
 
@@ -57,10 +62,14 @@ export function createGrpcDoor(
 }
 
 /** Hands every call to a GrpcCall of its method. */
-function answering(methods: readonly ServedMethod[], environment: CallEnvironment): ServerInterceptor {
+function answering(
+  methods: readonly ServedMethod[],
+  environment: CallEnvironment,
+  arrivedAt: () => number,
+): ServerInterceptor {
   const byPath = new Map(methods.map((method) => [method.path, method]));
   return (definition, transport) => {
-    const call = new GrpcCall(byPath.get(definition.path)!, environment, transport);
+    const call = new GrpcCall(byPath.get(definition.path)!, environment, arrivedAt(), transport);
     // grpc-js needs nothing of it but `start`.
     return call as unknown as ServerInterceptingCall;
   };
@@ -95,4 +104,14 @@ function announceHeaderLimit(server: Server, bytes: number): void {
     commonServerOptions: { settings: { maxHeaderListSize?: number } };
   };
   commonServerOptions.settings.maxHeaderListSize = bytes;
+}
+
+/**
+ * Lets peers reset more streams than nghttp2 does, which ends a connection at more than 33 a second: clients reset a stream at
+ * its deadline, and under overload many do. grpc-js has no option for it either.
+ */
+function allowResets(server: Server, perSecond: number): void {
+  const { commonServerOptions } = server as unknown as { commonServerOptions: ServerOptions };
+  commonServerOptions.streamResetRate = perSecond;
+  commonServerOptions.streamResetBurst = perSecond;
 }

@@ -45,6 +45,9 @@ export async function startTestHost(limits: Partial<HostLimits> = {}): Promise<T
           return sleep(1, answer);
         case "slow":
           return sleep(200, answer);
+        case "busy":
+          keepBusy(5);
+          return answer;
         case "hang":
           return new Promise(() => {});
         case "refuse":
@@ -99,6 +102,11 @@ export async function startTestHost(limits: Partial<HostLimits> = {}): Promise<T
   });
   const ports = await host.start();
   return { host, ...ports, readiness, check, metrics, seen, logs: () => lines.join(""), stop: () => host.drain() };
+}
+
+function keepBusy(ms: number): void {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
 }
 
 /** A valid request on the document `id`. */

@@ -13,6 +13,16 @@ export const authOptions: { readonly [name: string]: CommandOption } = {
   },
 };
 
+/** Options of every command that asks policy-service. */
+export const policyOptions: { readonly [name: string]: CommandOption } = {
+  address: {
+    type: "string",
+    default: "localhost:50052",
+    placeholder: "HOST:PORT",
+    description: "gRPC port of policy-service.",
+  },
+};
+
 /** Those of commands whose answer has a form for programs. */
 export const jsonOption: { readonly [name: string]: CommandOption } = {
   json: { type: "boolean", description: "Write one JSON object." },
@@ -26,11 +36,11 @@ export const adminDetails =
 const deadlineMs = 10_000;
 
 /**
- * Runs `work` with a client of one service of auth-service, and the caller's credential in the options of its calls.
+ * Runs `work` with a client of one service, and the caller's credential in the options of its calls.
  *
  * @throws CommandError when there is no credential, and for whatever the server refuses.
  */
-export async function withAuthClient<S extends DescService, T>(
+export async function withClient<S extends DescService, T>(
   service: S,
   { values }: Pick<CommandInput, "values">,
   work: (client: ServiceClient<S>, options: CallOptions) => Promise<T>,
@@ -39,7 +49,7 @@ export async function withAuthClient<S extends DescService, T>(
   if (token === "") throw new CommandError("GATEHOUSE_TOKEN is not set: put an API key or a session token there.");
   if (!/^[\x21-\x7e]+$/.test(token)) throw new CommandError("GATEHOUSE_TOKEN is no token: it has spaces or the like.");
   const address = String(values.address);
-  const client = createServiceClient(service, { address, target: `auth-service at ${address}`, deadlineMs });
+  const client = createServiceClient(service, { address, target: `${targetOf(service)} at ${address}`, deadlineMs });
   try {
     return await work(client, { headers: { authorization: `Bearer ${token}` } });
   } catch (error) {
@@ -47,6 +57,10 @@ export async function withAuthClient<S extends DescService, T>(
   } finally {
     client.close();
   }
+}
+
+function targetOf({ typeName }: DescService): string {
+  return typeName.startsWith("gatehouse.policy.") ? "policy-service" : "auth-service";
 }
 
 /** What a refusal comes to for who typed the command: every field at fault, and the reason to look up. */
