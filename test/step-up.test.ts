@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
+import { decodeJwt } from "jose";
 import { generateSync } from "otplib";
 import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { IdentityService } from "../gen/gatehouse/auth/v1/identity_service_pb.ts";
@@ -71,11 +72,18 @@ test("a policy that asks for a second factor denies without, says so, and allows
   const second = await auth.authenticate({
     credential: carol,
     secondFactor: { factor: { case: "totpCode", value: codeOf(secret, 1) } },
+    issueTokens: true,
   });
   assert.deepEqual([second.session?.amr, second.session?.acr], [["pwd", "otp", "mfa"], "aal2"]);
   const allowed = await unlock(second.sessionToken);
   assert.equal(allowed.allowed, true);
   assert.deepEqual([allowed.determiningPolicies, allowed.stepUp], [["admins-unlock"], []]);
+  const accessToken = second.tokens?.accessToken ?? "";
+  const { amr, acr } = decodeJwt(accessToken);
+  assert.deepEqual([amr, acr], [["pwd", "otp", "mfa"], "aal2"]);
+  assert.equal((await unlock(accessToken)).allowed, true, "its tokens know of it too");
+  const removal = factors.removeTotp({}, { headers: { authorization: `Bearer ${accessToken}` } });
+  assert.equal(await outcome(removal), "CREDENTIAL_NOT_VALID", "but only the session changes second factors");
   assert.equal((await unlock(first.sessionToken)).allowed, false, "the session of before has not become more");
 });
 
