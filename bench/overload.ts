@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { BenchOptions } from "./main.ts";
 import { runH2Load } from "./support/h2load.ts";
 import { runLoad } from "./support/load/run-load.ts";
@@ -41,6 +42,8 @@ export async function runOverloadBench({ seconds, progress }: BenchOptions): Pro
         table.push(await measureStep(services, kind, load, capacity, seconds));
       }
     }
+    // Load is over, and so must overload be.
+    await sleep(1_000);
     await services.check();
     return {
       capacity,

@@ -59,14 +59,17 @@ export async function runSoakBench({ seconds, progress }: BenchOptions): Promise
   /** Starts `perSecond` calls a second, on time whether or not earlier ones are answered. */
   async function atRate(name: string, perSecond: number, call: (n: number) => Promise<boolean>): Promise<void> {
     const tally = tallyOf(name);
+    const count = (outcome: "right" | "wrong" | "failed"): void => {
+      tally[outcome] += 1;
+    };
     const running = new Set<Promise<void>>();
     const start = performance.now();
     for (let n = 0; Date.now() < end; ) {
       for (const due = ((performance.now() - start) / 1_000) * perSecond; n < due; n += 1) {
         tally.asked += 1;
         const one = call(n).then(
-          (right) => void (tally[right ? "right" : "wrong"] += 1),
-          () => void (tally.failed += 1),
+          (right) => count(right ? "right" : "wrong"),
+          () => count("failed"),
         );
         running.add(one);
         void one.finally(() => running.delete(one));

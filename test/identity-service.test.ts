@@ -31,6 +31,8 @@ const complete: Readonly<Record<string, object>> = {
   setPassword: { name: "nobody", password: "mallory was here" },
   deleteUser: { name: "nobody" },
   listUserSessions: { name: "nobody" },
+  removeSecondFactors: { name: "nobody" },
+  unlockUser: { name: "nobody" },
   createApiKey: { user: "nobody" },
   listApiKeys: { user: "nobody" },
   revokeApiKey: { id: "AAAAAAAAAAAAAAAA" },
@@ -127,6 +129,8 @@ for (const [name, startBackend] of Object.entries(backends)) {
           setPassword: caller.setPassword({ name: "alice", password: "mallory was here" }),
           deleteUser: caller.deleteUser({ name: "alice" }),
           listUserSessions: caller.listUserSessions({ name: "alice" }),
+          removeSecondFactors: caller.removeSecondFactors({ name: "alice" }),
+          unlockUser: caller.unlockUser({ name: "alice" }),
           createApiKey: caller.createApiKey({ user: "admin" }),
           listApiKeys: caller.listApiKeys({ user: "admin" }),
           revokeApiKey: caller.revokeApiKey({ id: "AAAAAAAAAAAAAAAA" }),
@@ -317,6 +321,49 @@ for (const [name, startBackend] of Object.entries(backends)) {
       await admin.deleteUser({ name: "grace" });
       await admin.createUser({ name: "grace" });
       assert.deepEqual(await refusal(withKey(left.key)), notValid, "its user is another");
+    });
+
+    it("makes no tokens of a key, describes it to whoever has it, and revokes it for them", async () => {
+      const { key, apiKey } = await admin.createApiKey({ user: "alice", scopes: ["view"] });
+      const described = await auth.introspect({ token: key });
+      assert.deepEqual(
+        [described.active, described.tokenUse, described.principal?.id, described.scopes, described.expireTime],
+        [true, "api_key", "alice", ["view"], undefined],
+      );
+      const [listed] = (await admin.listApiKeys({ user: "alice" })).apiKeys;
+      assert.deepEqual([listed?.id, listed?.lastUsedTime], [apiKey?.id, undefined], "to be described is no use");
+      const credential = { case: "apiKey", value: key } as const;
+      const tokens = refusal(auth.authenticate({ credential, issueTokens: true }));
+      assert.deepEqual(await tokens, ["InvalidArgument", "INVALID_REQUEST", "issue_tokens"]);
+      await auth.revoke({ target: { case: "token", value: key } });
+      assert.deepEqual(await refusal(withKey(key)), notValid);
+      assert.equal((await auth.introspect({ token: key })).active, false);
+    });
+
+    it("takes an access token of an admin, and ends access and refresh tokens with the sessions", async () => {
+      const signInFor = async (username: string, password: string) => {
+        const credential = { case: "password", value: { username, password } } as const;
+        const { tokens, session } = await auth.authenticate({ credential, issueTokens: true });
+        assert.ok(tokens && session);
+        return { ...tokens, sessionId: session.id };
+      };
+      const { accessToken } = await signInFor("admin", "gatehouse");
+      const viaToken = as(`Bearer ${accessToken}`);
+      await viaToken.createUser({ name: "mike", password: "correct horse" });
+      const mikes = await signInFor("mike", "correct horse");
+      assert.deepEqual(await refusal(as(`Bearer ${mikes.accessToken}`).listUsers({})), denied);
+      await viaToken.updateUser({ name: "mike", roles: ["editor"], updateMask: { paths: ["roles"] } });
+      assert.deepEqual(await refusal(withSession(mikes.accessToken)), notValid);
+      assert.deepEqual(await refusal(auth.refresh({ refreshToken: mikes.refreshToken })), notValid);
+
+      const again = await signInFor("mike", "correct horse");
+      const revoke = { target: { case: "sessionId", value: again.sessionId } } as const;
+      const headers = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });
+      assert.deepEqual(await refusal(auth.revoke(revoke)), ["Unauthenticated", "CREDENTIAL_MISSING"]);
+      assert.deepEqual(await refusal(auth.revoke(revoke, headers(again.accessToken))), denied);
+      assert.ok(await withSession(again.accessToken));
+      await auth.revoke(revoke, headers(accessToken));
+      assert.deepEqual(await refusal(withSession(again.accessToken)), notValid);
     });
 
     it("holds a key to its scopes and to its time", async () => {

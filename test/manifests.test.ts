@@ -7,6 +7,7 @@ import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel as Idempotency } from "@bufbuild/protobuf/wkt";
 import { parseAllDocuments } from "yaml";
 import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
+import { SecondFactorService } from "../gen/gatehouse/auth/v1/second_factor_service_pb.ts";
 import { PolicyAdminService } from "../gen/gatehouse/policy/v1/policy_admin_service_pb.ts";
 import { PolicyService } from "../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import { parseMapping } from "../src/auth/check/mapping-file.ts";
@@ -151,7 +152,7 @@ test("the image runs the Node that the project is developed on", async () => {
   }
 });
 
-const contracts: readonly DescService[] = [AuthService, PolicyService, PolicyAdminService];
+const contracts: readonly DescService[] = [AuthService, SecondFactorService, PolicyService, PolicyAdminService];
 const methods = new Map<string, DescMethod>(
   contracts.flatMap((service) => service.methods.map((method) => [`/${service.typeName}/${method.name}`, method])),
 );

@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import { Authorization } from "../../gen/envoy/service/auth/v3/external_auth_pb.ts";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { IdentityService } from "../../gen/gatehouse/auth/v1/identity_service_pb.ts";
+import { SecondFactorService } from "../../gen/gatehouse/auth/v1/second_factor_service_pb.ts";
 import { PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import { createDecisionClient } from "../shared/client/decisions/decision-client.ts";
 import { createServiceClient, type ServiceClientOptions } from "../shared/client/service-client.ts";
@@ -22,15 +23,21 @@ import type { AuthConfig } from "./config.ts";
 import { seedDemo } from "./demo.ts";
 import { createApiKeys } from "./domain/api-keys.ts";
 import { createAccessDecider, createAuthorizer } from "./domain/authorizer.ts";
+import { clientNetwork } from "./domain/client-network.ts";
 import type { Clock } from "./domain/clock.ts";
 import { createApiKeyVerifier } from "./domain/credentials/api-key.ts";
 import { createAuthenticator } from "./domain/credentials/authenticator.ts";
+import type { Attempt } from "./domain/credentials/credential.ts";
 import { createPasswordVerifier } from "./domain/credentials/password.ts";
 import { createSessionTokenVerifier } from "./domain/credentials/session-token.ts";
+import { createLockout } from "./domain/lockout.ts";
 import { createPasswords } from "./domain/passwords.ts";
+import { createSecondFactors } from "./domain/second-factors.ts";
+import { createSecretBox, type SecretBox } from "./domain/secret-box.ts";
 import { createSessions } from "./domain/sessions.ts";
 import { createUsers } from "./domain/users.ts";
 import { createWorkQueue } from "./domain/work-queue.ts";
+import { encryptionKeysOf } from "./encryption-keys.ts";
 import { policyUnavailableReason } from "./errors.ts";
 import { createGuard, guarded } from "./guard.ts";
 import { createAuthenticateHandler } from "./handlers/authenticate.ts";
@@ -38,10 +45,15 @@ import { createAuthorizeHandler } from "./handlers/authorize.ts";
 import { createIntrospectHandler } from "./handlers/introspect.ts";
 import { createListSessionsHandler } from "./handlers/list-sessions.ts";
 import { createApiKeyHandlers } from "./handlers/manage-api-keys.ts";
+import { createSignInHandlers } from "./handlers/manage-sign-in.ts";
 import { createUserHandlers } from "./handlers/manage-users.ts";
 import { createRefreshHandler } from "./handlers/refresh.ts";
 import { createRevokeHandler } from "./handlers/revoke.ts";
-import { observeSignIns } from "./sign-in-metrics.ts";
+import { createSecondFactorHandlers } from "./handlers/second-factors.ts";
+import { createSessionCaller } from "./handlers/session-caller.ts";
+import { observeLockout } from "./lockout-metrics.ts";
+import { lockoutRules } from "./sign-in-config.ts";
+import { countSignIns, observeSignIns } from "./sign-in-metrics.ts";
 import { openStores } from "./stores.ts";
 import { createTokens } from "./tokens.ts";
 
@@ -85,14 +97,35 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     limit: config.sessionLimit,
   });
   const { identities } = stores;
+  const lockout = createLockout({
+    store: stores.lockout,
+    clock,
+    rules: lockoutRules(config),
+    observer: observeLockout(metrics.registry),
+  });
+  const secondFactors = createSecondFactors({
+    store: stores.secondFactors,
+    secretBox: createConfiguredSecretBox(config),
+    clock,
+    random: randomBytes,
+    issuer: config.secondFactorIssuer,
+  });
+  const networkOf = (attempt: Attempt): string | undefined => clientNetwork(attempt, config.trustedProxies);
+  const verifyPassword = createPasswordVerifier({ identities, passwords, secondFactors, sessions, lockout, networkOf });
   const sessionToken = createSessionTokenVerifier({ identities, sessions });
   const apiKeys = createApiKeys({ store: stores.apiKeys, clock, random: randomBytes });
   const tokens = createTokens({ config, stores, sessions, apiKeys, sessionToken, clock, logger, metrics });
   const { issuer, introspect, revocations } = tokens;
   const endSessions = (user: string): Promise<string> => revocations.revoke({ kind: "user", user });
-  const users = createUsers({ identities, passwords, clock, endSessions });
+  const users = createUsers({
+    identities,
+    passwords,
+    clock,
+    endSessions,
+    removeSecondFactors: (user) => secondFactors.remove(user),
+  });
   const authenticate = createAuthenticator({
-    password: createPasswordVerifier({ identities, passwords, sessions }),
+    password: countSignIns(metrics.registry, verifyPassword),
     bearerToken: tokens.bearerToken,
     client: tokens.client,
     apiKey: createApiKeyVerifier({ identities, apiKeys }),
@@ -101,7 +134,13 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
   const policyOptions = policyClientOptions(config);
   const policy = createDecisionClient({ ...policyOptions, observer: { breakerState: metrics.breakerState } });
   // A stream of decisions carries no explanations; these are calls of their own.
-  const explainer = createServiceClient(PolicyService, policyOptions);
+  // Few at once, so that a flood of denials takes nothing from decisions.
+  const explainer = createServiceClient(PolicyService, {
+    ...policyOptions,
+    maxRetries: 0,
+    maxConcurrent: 20,
+    maxQueued: 0,
+  });
   const decide = createPolicyDecisions(policy, config.policyTimeoutMs);
   const guard = createGuard({ authenticate, decide, retryAfterMs: config.policyTimeoutMs });
   const deciding = {
@@ -133,10 +172,23 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
       }),
       // Its contract, which is Envoy's, has no annotations to validate by.
       serve(Authorization, { check: check.handler }, { check: () => [] }),
+      serve(
+        SecondFactorService,
+        createSecondFactorHandlers({
+          secondFactors,
+          caller: createSessionCaller({ verify: sessionToken, clock, recentMs: config.secondFactorSignInAgeMs }),
+          lockout,
+          networkOf,
+        }),
+      ),
       essential(
         serve(
           IdentityService,
-          guarded(guard, { ...createUserHandlers(users, sessions), ...createApiKeyHandlers(apiKeys, users, clock) }),
+          guarded(guard, {
+            ...createUserHandlers(users, sessions),
+            ...createSignInHandlers(users, lockout),
+            ...createApiKeyHandlers({ apiKeys, users, revocations, clock }),
+          }),
         ),
       ),
     ],
@@ -175,6 +227,11 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
       await stores.close();
     },
   };
+}
+
+function createConfiguredSecretBox(config: AuthConfig): SecretBox | undefined {
+  const keys = encryptionKeysOf(config);
+  return keys.length === 0 ? undefined : createSecretBox(keys, randomBytes);
 }
 
 function argon2Parameters(config: AuthConfig) {

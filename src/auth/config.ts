@@ -2,10 +2,11 @@ import type { ConfigFields } from "../shared/config/config.ts";
 import { type HostSettings, hostFields } from "../shared/config/host-settings.ts";
 import { boolean, duration, host, integer, port, text } from "../shared/config/parsers.ts";
 import { type StoreSettings, storeFields } from "../shared/config/store-settings.ts";
+import { type SignInSettings, signInFields } from "./sign-in-config.ts";
 import { type TokenSettings, tokenFields } from "./token-settings.ts";
 
 /** Values of auth-service's configuration. Names that end in `Ms` are in milliseconds. */
-export interface AuthConfig extends HostSettings, StoreSettings, TokenSettings {
+export interface AuthConfig extends HostSettings, StoreSettings, SignInSettings, TokenSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
   readonly httpHost: string;
@@ -95,6 +96,7 @@ export const authFields: ConfigFields<AuthConfig> = {
     schema: integer(0, 100_000),
     fallback: "50",
   },
+  ...signInFields,
   policyAddress: {
     env: "POLICY_ADDRESS",
     doc: "Where policy-service listens: `host:port` or a gRPC name such as `dns:///policy-service:50052`.",

@@ -91,7 +91,7 @@ export function createIntrospection(options: IntrospectionOptions): Introspect {
   }
 
   function describeApiKey(text: string): Awaitable<TokenDescription | undefined> {
-    return chain(apiKeys.use(text), (key) => {
+    return chain(apiKeys.find(text), (key) => {
       if (key === undefined) return undefined;
       const { id: tokenId, user, scopes, createTime: issueTime, expireTime } = key;
       return chain(principals("User", user), (known) => {

@@ -94,6 +94,15 @@ describe("admission", () => {
     assert.deepEqual(events, ["begin a"]);
   });
 
+  it("makes room for the newest once the oldest has waited for longer than the target", () => {
+    admissionOf({ maxQueued: 2 });
+    admission.queueUp(arrival("a", 1_100));
+    admission.queueUp(arrival("b", 1_050));
+    admission.queueUp(arrival("c"));
+    assert.deepEqual(events, ["refuse a"]);
+    assert.equal(admission.queued, 2);
+  });
+
   it("refuses at once what finds the queue full", () => {
     admissionOf({ maxQueued: 1 });
     admission.queueUp(arrival("a"));

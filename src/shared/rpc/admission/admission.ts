@@ -46,7 +46,10 @@ export class Admission {
   private readonly limits: OverloadLimits;
   private readonly queue = new Deque<Arrival>();
   private readonly lag: LoopLag;
-  private readonly turn = (): void => this.takeTurn(performance.now());
+  private readonly turn = (): void => {
+    this.scheduled = false;
+    this.takeTurn(performance.now());
+  };
   private scheduled = false;
   /** When the host was last seen to keep up: neither did a call wait for longer than the target, nor was the loop late. */
   private keptUpAt = performance.now();
@@ -55,7 +58,9 @@ export class Admission {
   constructor(limits: OverloadLimits) {
     this.limits = limits;
     // Also while all places are taken, what waits must not wait for too long.
-    this.lag = new LoopLag(limits.targetDelayMs, (now) => this.takeTurn(now));
+    this.lag = new LoopLag(limits.targetDelayMs, (now) => {
+      if (!this.scheduled) this.takeTurn(now);
+    });
   }
 
   get queued(): number {
@@ -72,16 +77,20 @@ export class Admission {
     return this.longest.value;
   }
 
-  /** Takes in a call: it begins in this turn of the event loop or a later one, or is refused. */
+  /** Takes in a call: it begins in this turn of the event loop or a later one, or is refused, or another is that waits for too long. */
   queueUp(arrival: Arrival): void {
-    if (this.queue.length >= this.limits.maxQueued) {
+    const { queue, limits } = this;
+    if (queue.length >= limits.maxQueued) {
       this.shed.queue_full += 1;
-      arrival.refuse();
-      return;
+      if (this.waitedMs(arrival.arrivedAt) <= limits.targetDelayMs) {
+        arrival.refuse();
+        return;
+      }
+      queue.takeOldest()?.refuse();
     }
     // An empty queue is one that is kept up with, also when the loop has been too busy for the probe to see it.
-    if (this.queue.length === 0 && !this.lag.isLasting) this.keptUpAt = arrival.arrivedAt;
-    this.queue.push(arrival);
+    if (queue.length === 0 && !this.lag.isLasting) this.keptUpAt = arrival.arrivedAt;
+    queue.push(arrival);
     this.schedule();
   }
 
@@ -115,7 +124,6 @@ export class Admission {
   }
 
   private takeTurn(now: number): void {
-    this.scheduled = false;
     const waitedMs = this.waitedMs(now);
     const { targetDelayMs } = this.limits;
     const late = waitedMs > targetDelayMs;
