@@ -3,8 +3,10 @@ import { LoopLag } from "./loop-lag.ts";
 import type { OverloadLimits } from "./overload-limits.ts";
 import { RecentMax } from "./recent-max.ts";
 
-/** Calls begun in one turn of the event loop: some milliseconds' work, after which those that came meanwhile are taken in. */
-const callsPerTurn = 64;
+/** Most calls begun in one turn of the event loop… */
+const maxPerTurn = 64;
+/** …and how much work, in milliseconds, before those that came meanwhile are taken in. */
+const turnMs = 4;
 /** Half of the time that the longest wait is told for, in milliseconds: at least the interval of scrapes. */
 const recentMs = 30_000;
 
@@ -50,7 +52,11 @@ export class Admission {
     this.scheduled = false;
     this.takeTurn(performance.now());
   };
+  private readonly turnIsOver = (): void => this.recordTurn(performance.now());
   private scheduled = false;
+  private turnBegan = 0;
+  private begunInTurn = 0;
+  private meanCostMs = turnMs / maxPerTurn;
   /** When the host was last seen to keep up: neither did a call wait for longer than the target, nor was the loop late. */
   private keptUpAt = performance.now();
   private readonly longest = new RecentMax(recentMs);
@@ -121,6 +127,8 @@ export class Admission {
     if (this.scheduled) return;
     this.scheduled = true;
     setImmediate(this.turn);
+    // Runs in the same turn, after all that the calls did at once.
+    setImmediate(this.turnIsOver);
   }
 
   private takeTurn(now: number): void {
@@ -130,7 +138,11 @@ export class Admission {
     this.longest.record(waitedMs, now);
     if (late) this.refuseLate(now);
     else if (!this.lag.isLasting) this.keptUpAt = now;
-    let room = Math.min(callsPerTurn, this.limits.maxInFlight - this.inFlight);
+    this.turnBegan = now;
+    let room = Math.min(
+      Math.max(1, Math.min(maxPerTurn, Math.floor(turnMs / this.meanCostMs))),
+      this.limits.maxInFlight - this.inFlight,
+    );
     while (room > 0) {
       const arrival = late ? this.queue.takeNewest() : this.queue.takeOldest();
       if (arrival === undefined) return;
@@ -139,10 +151,18 @@ export class Admission {
         arrival.drop();
       } else {
         room -= 1;
+        this.begunInTurn += 1;
         arrival.begin(now);
       }
     }
     if (this.queue.length > 0 && this.inFlight < this.limits.maxInFlight) this.schedule();
+  }
+
+  /** Learns what a call costs from what those of this turn did. */
+  private recordTurn(now: number): void {
+    if (this.begunInTurn === 0) return;
+    this.meanCostMs += ((now - this.turnBegan) / this.begunInTurn - this.meanCostMs) / 8;
+    this.begunInTurn = 0;
   }
 
   private refuseLate(now: number): void {
