@@ -59,6 +59,8 @@ export class Admission {
   private meanCostMs = turnMs / maxPerTurn;
   /** When the host was last seen to keep up: neither did a call wait for longer than the target, nor was the loop late. */
   private keptUpAt = performance.now();
+  /** Whether that is longer ago than the interval. Known at the end of a turn: one that is long in itself proves nothing. */
+  private behind = false;
   private readonly longest = new RecentMax(recentMs);
 
   constructor(limits: OverloadLimits) {
@@ -101,9 +103,9 @@ export class Admission {
   }
 
   /** Whether to refuse a call that begins at once or not at all, as streams and those on the edge do: while the host is behind. */
-  refuses(now: number): boolean {
+  refuses(): boolean {
     if (this.inFlight >= this.limits.maxInFlight) this.shed.queue_full += 1;
-    else if (this.isBehind(now)) this.shed.queue_delay += 1;
+    else if (this.behind) this.shed.queue_delay += 1;
     else return false;
     return true;
   }
@@ -133,16 +135,15 @@ export class Admission {
 
   private takeTurn(now: number): void {
     const waitedMs = this.waitedMs(now);
-    const { targetDelayMs } = this.limits;
+    const { targetDelayMs, overloadIntervalMs, maxInFlight } = this.limits;
     const late = waitedMs > targetDelayMs;
     this.longest.record(waitedMs, now);
-    if (late) this.refuseLate(now);
-    else if (!this.lag.isLasting) this.keptUpAt = now;
+    if (!late && !this.lag.isLasting) this.keptUpAt = now;
+    this.behind = now - this.keptUpAt > overloadIntervalMs;
+    const perTurn = Math.max(1, Math.min(maxPerTurn, Math.floor(turnMs / this.meanCostMs)));
+    let room = Math.min(perTurn, maxInFlight - this.inFlight);
+    if (late) this.refuseLate(now, room);
     this.turnBegan = now;
-    let room = Math.min(
-      Math.max(1, Math.min(maxPerTurn, Math.floor(turnMs / this.meanCostMs))),
-      this.limits.maxInFlight - this.inFlight,
-    );
     while (room > 0) {
       const arrival = late ? this.queue.takeNewest() : this.queue.takeOldest();
       if (arrival === undefined) return;
@@ -165,9 +166,13 @@ export class Admission {
     this.begunInTurn = 0;
   }
 
-  private refuseLate(now: number): void {
-    for (let { oldest } = this.queue; oldest !== undefined; oldest = this.queue.oldest) {
-      if (!this.isTooLong(now - oldest.arrivedAt, now)) return;
+  /** Refuses calls that have waited for too long, but for those that there is room for: nothing is won by refusing them. */
+  private refuseLate(now: number, room: number): void {
+    const { targetDelayMs, overloadIntervalMs } = this.limits;
+    const arrivedBefore = now - (this.behind ? targetDelayMs : overloadIntervalMs);
+    while (this.queue.length > room) {
+      const { oldest } = this.queue;
+      if (oldest === undefined || oldest.arrivedAt >= arrivedBefore) return;
       this.queue.takeOldest();
       if (oldest.isLate(now)) {
         this.expired += 1;
@@ -183,14 +188,5 @@ export class Admission {
   private waitedMs(now: number): number {
     const { oldest } = this.queue;
     return oldest === undefined ? 0 : now - oldest.arrivedAt;
-  }
-
-  private isTooLong(waitedMs: number, now: number): boolean {
-    const { targetDelayMs, overloadIntervalMs } = this.limits;
-    return waitedMs > (this.isBehind(now) ? targetDelayMs : overloadIntervalMs);
-  }
-
-  private isBehind(now: number): boolean {
-    return now - this.keptUpAt > this.limits.overloadIntervalMs;
   }
 }
