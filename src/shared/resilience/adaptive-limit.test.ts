@@ -44,12 +44,12 @@ describe("an adaptive limit", () => {
   });
 
   it("rises by one for each limit's worth of answers, up to its maximum", () => {
-    const limit = lowered(10);
+    const limit = lowered(16);
     finish(limit, fill(limit), () => limit.recordAccepted());
     // By half: no more than half of the limit is in flight when the last of them come back.
     assert.equal(limit.current, 8);
-    for (let round = 0; round < 20; round += 1) finish(limit, fill(limit), () => limit.recordAccepted());
-    assert.equal(limit.current, 10);
+    for (let round = 0; round < 40; round += 1) finish(limit, fill(limit), () => limit.recordAccepted());
+    assert.equal(limit.current, 16);
   });
 
   it("does not rise while it is not reached", () => {
