@@ -55,7 +55,7 @@ export class EdgeCall extends Call implements StreamTransport {
       this.expire();
       throw toConnectError(deadlineExceeded(), this.requestId);
     }
-    if (!this.served.essential && admission.refuses(performance.now())) {
+    if (!this.served.essential && admission.refuses()) {
       const error = overloaded(limits);
       this.fail(error);
       throw toConnectError(error, this.requestId);
