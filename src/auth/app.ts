@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import type { Logger } from "pino";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { IdentityService } from "../../gen/gatehouse/auth/v1/identity_service_pb.ts";
+import type { ClientTls } from "../shared/client/channel.ts";
 import type { DecisionClient } from "../shared/client/decisions/decision.ts";
 import { createDecisionClient } from "../shared/client/decisions/decision-client.ts";
 import { assertLoopback } from "../shared/config/demo-profile.ts";
@@ -12,6 +13,7 @@ import type { ServiceApp } from "../shared/lifecycle/run-service.ts";
 import { createMetrics, type Metrics } from "../shared/metrics/metrics.ts";
 import { serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
+import { openTls } from "../shared/tls/open-tls.ts";
 import { nodeArgon2 } from "./adapters/node-argon2.ts";
 import { createPolicyDecisions } from "./adapters/policy-decisions.ts";
 import { bootstrapWhenReady } from "./bootstrap.ts";
@@ -47,13 +49,14 @@ export interface AuthAppOverrides {
 /**
  * Puts auth-service together from its configuration.
  *
- * @throws ConfigError, SqliteOpenError, MigrationError, RedisUrlError
+ * @throws ConfigError, CertificateError, SqliteOpenError, MigrationError, RedisUrlError
  */
 export function createAuthApp(config: AuthConfig, logger: Logger, overrides: AuthAppOverrides = {}): ServiceApp {
   if (config.profile === "demo") assertLoopback({ AUTH_GRPC_HOST: config.grpcHost, AUTH_HTTP_HOST: config.httpHost });
   const clock = overrides.clock ?? Date.now;
   const readiness = createReadiness();
   const metrics = createMetrics({ service: "auth-service" });
+  const tls = openTls(config, { peerPrefix: "POLICY", logger, metrics, readiness });
 
   const stores = openStores({ ...config, logger, check: readiness.add("store") });
   const queue = createWorkQueue({
@@ -85,7 +88,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     apiKey: createApiKeyVerifier({ identities, apiKeys }),
   });
 
-  const policy = createPolicyClient(config, metrics);
+  const policy = createPolicyClient(config, metrics, tls.client);
   const decide = createPolicyDecisions(policy, config.policyTimeoutMs);
   const guard = createGuard({ authenticate, decide, retryAfterMs: config.policyTimeoutMs });
   const authorize = createAuthorizer({
@@ -111,6 +114,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     readiness,
     logger,
     metrics,
+    tls: tls.server,
     limits: hostLimits(config),
   });
 
@@ -135,6 +139,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
       await host.drain();
       await bootstrapped;
       policy.close();
+      tls.close();
       await stores.close();
     },
   };
@@ -145,9 +150,10 @@ function argon2Parameters(config: AuthConfig) {
   return { memoryKib, passes, parallelism };
 }
 
-function createPolicyClient(config: AuthConfig, metrics: Metrics): DecisionClient {
+function createPolicyClient(config: AuthConfig, metrics: Metrics, tls: ClientTls | undefined): DecisionClient {
   return createDecisionClient({
     address: config.policyAddress,
+    tls,
     target: "policy-service",
     unavailableReason: policyUnavailableReason,
     deadlineMs: config.policyTimeoutMs,

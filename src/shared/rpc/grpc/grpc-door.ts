@@ -1,4 +1,3 @@
-import { createServer, type Server as NetServer } from "node:net";
 import {
   logVerbosity,
   Server,
@@ -10,18 +9,20 @@ import {
 } from "@grpc/grpc-js";
 import { type ListenAddress, listen } from "../../lifecycle/listen.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
+import { createListener, type ServerTls } from "../../tls/tls-listener.ts";
 import type { CallEnvironment } from "../call.ts";
 import { trackConnections } from "../connections.ts";
 import type { Door } from "../door.ts";
 import type { ServedMethod } from "../method.ts";
 import { GrpcCall } from "./grpc-call.ts";
 
-/** Serves methods to native gRPC clients by grpc-js, in cleartext HTTP/2. */
+/** Serves methods to native gRPC clients by grpc-js, over TLS or in cleartext HTTP/2. */
 export function createGrpcDoor(
   address: ListenAddress,
   methods: readonly ServedMethod[],
   environment: CallEnvironment,
   metrics: Metrics,
+  tls?: ServerTls | undefined,
 ): Door {
   const { limits } = environment;
   // It would print headers it cannot read to standard error, secrets among them.
@@ -40,7 +41,8 @@ export function createGrpcDoor(
   announceHeaderLimit(server, limits.maxHeaderBytes);
   server.addService(serviceDefinition(methods), Object.fromEntries(methods.map(({ path }) => [path, unreachable])));
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const listener: NetServer = createServer({ noDelay: true }, (socket) => injector.injectConnection(socket));
+  const transport = { protocols: ["h2"], demandsCertificate: tls?.clientRequired.grpc ?? false };
+  const listener = createListener(tls, transport, (socket) => injector.injectConnection(socket));
   const connections = trackConnections(listener, limits.maxConnections, metrics);
 
   return {
