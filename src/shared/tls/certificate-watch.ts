@@ -47,36 +47,29 @@ export function watchCertificates(options: CertificateWatchOptions): Certificate
   let lastSeen = first.hash;
   let settling: NodeJS.Timeout | undefined;
 
-  /** Takes up contents that are new; those that were in force already are so still. */
-  function judge(contents: FileContents): void {
-    if (contents.hash === inForce) return;
-    const found = parseCertificates(contents, files);
+  /** Takes up contents that are new; those that were in force already are so still. Answers why not, if so. */
+  function judge(contents: FileContents): CertificateError | undefined {
+    if (contents.hash === inForce) return undefined;
+    const found = attempt(() => parseCertificates(contents, files));
+    if (found instanceof CertificateError) return found;
     const trouble = found.identity && untimely(found.identity.validity, Date.now());
-    if (trouble !== undefined) throw new CertificateError(`the certificate in ${files.cert} ${trouble}`);
+    if (trouble !== undefined) return new CertificateError(`the certificate in ${files.cert} ${trouble}`);
     current = found;
     inForce = contents.hash;
     for (const listener of listeners) listener(found);
+    return undefined;
   }
 
   function look(): void {
-    let seen: string;
-    let outcome: CertificateError | undefined;
-    try {
-      const contents = readCertificateFiles(files);
-      seen = contents.hash;
-      if (seen === lastSeen) judge(contents);
-    } catch (error) {
-      if (!(error instanceof CertificateError)) throw error;
-      seen = lastSeen;
-      outcome = error;
-    }
-    if (seen === lastSeen) {
-      fault = outcome;
-      onLook(self);
-    } else {
+    const contents = attempt(() => readCertificateFiles(files));
+    const seen = contents instanceof CertificateError ? contents.message : contents.hash;
+    if (seen !== lastSeen) {
       lastSeen = seen;
       lookSoon();
+      return;
     }
+    fault = contents instanceof CertificateError ? contents : judge(contents);
+    onLook(self);
   }
 
   function lookSoon(): void {
@@ -107,6 +100,15 @@ export function watchCertificates(options: CertificateWatchOptions): Certificate
   };
   onLook(self);
   return self;
+}
+
+function attempt<T>(work: () => T): T | CertificateError {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof CertificateError) return error;
+    throw error;
+  }
 }
 
 /** Without signs, polling finds what changes. */

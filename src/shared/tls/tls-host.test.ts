@@ -189,6 +189,20 @@ describe("TLS without client certificates", () => {
     assert.ok((await metric(host, /tls_handshakes_refused_total\{reason="handshake".*\} (\d+)/)) >= 6);
   });
 
+  it("resumes no session, for it would pass by what has changed since", async () => {
+    for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+      const options = { ca: authority.cert, maxVersion };
+      const socket = connectTls({ host: "localhost", port: host.httpPort, ...options });
+      let session: Buffer | undefined;
+      socket.on("session", (given) => (session = given));
+      socket.end("GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+      assert.match(await text(socket), /200 OK/);
+      const again = await handshake(host.httpPort, { ...options, session: session ?? socket.getSession() });
+      assert.equal(again.isSessionReused(), false, maxVersion);
+      again.destroy();
+    }
+  });
+
   it("counts its connections, and they end", async () => {
     const socket = await handshake(host.httpPort, { ca: authority.cert });
     assert.ok((await metric(host, /^service_active_connections\{.*\} (\d+)/m)) >= 1);
@@ -295,5 +309,75 @@ describe("TLS that asks for client certificates and demands none", () => {
     await assert.rejects(grpcOnce(host.grpcPort, authority, forged), { code: "UNAVAILABLE" });
     await assert.rejects(https(host.httpPort, evaluate, { ca: authority.cert, ...forged }, body));
     assert.deepEqual(host.seen, []);
+  });
+});
+
+describe("TLS whose certificates are rotated under load", () => {
+  it("fails no request, and serves the new ones to new connections", async () => {
+    const host = await startTlsHost({ authority, server, clientRequired: { grpc: true, edge: true } });
+    const own = authority.issue({ names: [`URI:${alice}`] });
+    const credentials = { ca: authority.cert, ...own };
+    const standing = clientOf(host.grpcPort, authority, own);
+    const session = connectHttp2(`https://localhost:${host.httpPort}`, credentials);
+    let done = false;
+    const load = async (call: () => Promise<unknown>): Promise<number> => {
+      let calls = 0;
+      for (; !done; calls += 1) assert.deepEqual(await call(), "sync");
+      return calls;
+    };
+    const idOf = ([status, answer]: [number, string]): unknown =>
+      status === 200 ? JSON.parse(answer).decisionId : answer;
+    const loads = Promise.all([
+      load(async () => (await standing.evaluate(evaluateRequest({ id: "sync" }))).decisionId),
+      load(() => grpcOnce(host.grpcPort, authority, own)),
+      load(async () => idOf(await http2(session, evaluate, body))),
+      load(async () => idOf(await https(host.httpPort, evaluate, credentials, body))),
+    ]).finally(() => {
+      done = true;
+    });
+    try {
+      for (let round = 0; round < 3 && !done; round += 1) {
+        const leaf = authority.issue({ names: ["DNS:localhost"] });
+        swapFiles(host.directory, { "tls.crt": leaf.cert, "tls.key": leaf.key, "ca.crt": authority.cert });
+        for (const port of [host.grpcPort, host.httpPort]) {
+          await eventually(async () => {
+            const socket = await handshake(port, credentials);
+            const served = socket.getPeerX509Certificate()?.toString();
+            socket.destroy();
+            assert.equal(served?.trim(), leaf.cert.trim());
+          });
+        }
+      }
+      // A pair that does not fit serves nobody.
+      host.directory.write("tls.key", own.key);
+      await eventually(() => assert.match(host.readiness.report().checks["tls-server"]?.detail ?? "", /not taken/));
+    } finally {
+      done = true;
+    }
+    for (const calls of await loads) assert.ok(calls > 0);
+    standing.close();
+    session.destroy();
+    await host.close();
+  });
+
+  it("takes clients of a new authority, and those of the old one no more", async () => {
+    const host = await startTlsHost({ authority, server, clientRequired: { grpc: true, edge: true } });
+    const next = createAuthority("next");
+    const [old, fresh] = [authority, next].map((issuer) => issuer.issue({ names: [`URI:${alice}`] }));
+    const standing = clientOf(host.grpcPort, authority, old);
+    const works = async (): Promise<unknown> => standing.evaluate(evaluateRequest({ id: "sync" }));
+    await works();
+    await assert.rejects(grpcOnce(host.grpcPort, authority, fresh));
+    const put = (ca: string): void =>
+      swapFiles(host.directory, { "tls.crt": server.cert, "tls.key": server.key, "ca.crt": ca });
+    put(`${authority.cert}${next.cert}`);
+    await eventually(() => grpcOnce(host.grpcPort, authority, fresh));
+    await grpcOnce(host.grpcPort, authority, old);
+    put(next.cert);
+    await eventually(() => assert.rejects(grpcOnce(host.grpcPort, authority, old)));
+    await grpcOnce(host.grpcPort, authority, fresh);
+    await works();
+    standing.close();
+    await host.close();
   });
 });
