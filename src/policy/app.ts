@@ -11,7 +11,7 @@ import { hostLimits } from "../shared/config/host-settings.ts";
 import { createReadiness } from "../shared/lifecycle/readiness.ts";
 import type { ServiceApp } from "../shared/lifecycle/run-service.ts";
 import { createMetrics } from "../shared/metrics/metrics.ts";
-import { serve } from "../shared/rpc/handler.ts";
+import { essential, serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
 import { openTls } from "../shared/tls/open-tls.ts";
 import { adminActions } from "./adapters/admin-actions.ts";
@@ -119,7 +119,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
         { evaluate: findViolations, evaluateStream: () => [] },
         { evaluate: evaluateCodec, evaluateStream: streamCodec },
       ),
-      serve(PolicyAdminService, createAdminHandlers({ guard, compile, lifecycle, policies, entities })),
+      essential(serve(PolicyAdminService, createAdminHandlers({ guard, compile, lifecycle, policies, entities }))),
     ],
     readiness,
     logger,

@@ -42,6 +42,7 @@ export async function startDeployment(
     HOME,
     GATEHOUSE_PROFILE: "demo",
     POLICY_DIR: "policies/documents",
+    AUTH_CHECK_MAPPING: "policies/documents/check-mapping.yaml",
     POLICY_ADDRESS: `127.0.0.1:${ports.policy}`,
     AUTH_ADDRESS: `127.0.0.1:${ports.auth}`,
     AUTH_GRPC_PORT: String(ports.auth),

@@ -166,6 +166,19 @@ describe("unary client", () => {
     assert.equal(server.seen.filter(({ id }) => id === "ok:d" || id === "ok:e").length, 0);
   });
 
+  test("sends an overloaded target no more than a part of what it refused", async () => {
+    const client = open({ deadlineMs: 5_000 });
+    const refused = await Promise.all(Array.from({ length: 50 }, () => failure(ask(client, "overload"))));
+    assert.ok(refused.every(({ reason }) => reason === "OVERLOADED"));
+    const before = server.seen.length;
+    const calls = await Promise.allSettled(Array.from({ length: 100 }, () => ask(client, "slow:50")));
+    const heldBack = calls.filter((call) => call.status === "rejected").map((call) => call.reason as ServiceError);
+    assert.deepEqual([server.seen.length - before, heldBack.length], [40, 60]);
+    assert.deepEqual([heldBack[0]?.code, heldBack[0]?.reason], ["RESOURCE_EXHAUSTED", "OVERLOADED"]);
+    assert.ok((heldBack[0]?.retryAfterMs ?? 0) > 0);
+    assert.equal(client.resilience.circuit.state, "closed");
+  });
+
   test("opens on infrastructure failures only", async () => {
     const client = open({ breaker: { consecutiveFailures: 3 }, maxRetries: 0, recoveryMs: 60_000 });
     for (let n = 0; n < 10; n++) {

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import { type ServiceError, statusCodes } from "../service-error.ts";
+import type { Admission } from "./admission/admission.ts";
 import type { CallContext } from "./handler.ts";
 import type { HostLimits } from "./limits.ts";
 import type { ServedMethod } from "./method.ts";
@@ -11,6 +12,7 @@ import { requestIdFrom, traceparentFrom } from "./steps/trace.ts";
 export interface CallEnvironment {
   readonly logger: Logger;
   readonly limits: HostLimits;
+  readonly admission: Admission;
   readonly draining: AbortSignal;
 }
 
@@ -32,7 +34,8 @@ export abstract class Call implements CallContext {
   deadline: number | undefined = undefined;
   /** Whether the call's outcome is settled; nothing is sent after that. */
   finished = false;
-  private readonly startMs = performance.now();
+  private readonly arrivedAt: number;
+  private inFlight = false;
   private aborted = false;
   private timer: NodeJS.Timeout | undefined = undefined;
   private controller: AbortController | undefined = undefined;
@@ -40,9 +43,11 @@ export abstract class Call implements CallContext {
   private traceparentValue: string | undefined = undefined;
   private loggerValue: Logger | undefined = undefined;
 
-  constructor(served: ServedMethod, environment: CallEnvironment) {
+  /** @param arrivedAt When it came, by `performance.now()`. */
+  constructor(served: ServedMethod, environment: CallEnvironment, arrivedAt: number) {
     this.served = served;
     this.environment = environment;
+    this.arrivedAt = arrivedAt;
   }
 
   abstract get peerAddress(): string;
@@ -92,12 +97,27 @@ export abstract class Call implements CallContext {
     if (remainingMs <= longestTimerMs) this.timer = setTimeout(failLate, remainingMs, this);
   }
 
+  /** Counts a unary call among those that are worked on, until it is settled. */
+  protected enter(): void {
+    const { essential, descriptor } = this.served;
+    if (essential || descriptor.methodKind !== "unary") return;
+    this.inFlight = true;
+    this.environment.admission.enter();
+  }
+
+  /** Fails a call that came too late to be worked on. */
+  expire(): void {
+    this.environment.admission.expired += 1;
+    this.fail(deadlineExceeded());
+  }
+
   /** Settles the outcome: counts and logs it, and aborts what still works for a call that failed. False if it was settled. */
   protected settle(error: ServiceError | undefined): boolean {
     if (this.finished) return false;
     this.finished = true;
     if (this.timer !== undefined) clearTimeout(this.timer);
-    const durationMs = performance.now() - this.startMs;
+    if (this.inFlight) this.environment.admission.leave();
+    const durationMs = performance.now() - this.arrivedAt;
     this.served.metrics.record(error === undefined ? 0 : statusCodes[error.code], durationMs);
     logCall(this.environment.logger, this, durationMs, error);
     if (error !== undefined) {

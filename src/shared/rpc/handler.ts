@@ -109,6 +109,8 @@ export interface ServedService {
   readonly handlers: Readonly<Record<string, unknown>>;
   readonly validators: Readonly<Record<string, unknown>>;
   readonly codecs: Readonly<Record<string, unknown>>;
+  /** Whether its calls are served under overload too. */
+  readonly essential: boolean;
 }
 
 /** Binds handlers to their service, checking their types. */
@@ -118,5 +120,10 @@ export function serve<S extends DescService>(
   validators: Validators<S> = {},
   codecs: Codecs<S> = {},
 ): ServedService {
-  return { descriptor, handlers, validators, codecs };
+  return { descriptor, handlers, validators, codecs, essential: false };
+}
+
+/** The service, served under overload too, when others are refused: for what operators and orchestrators need, which is seldom asked. */
+export function essential(service: ServedService): ServedService {
+  return { ...service, essential: true };
 }

@@ -2,6 +2,7 @@ import type { Message } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
 import type { ConnectError, HandlerContext } from "@connectrpc/connect";
 import { invalidArgument } from "../../service-error.ts";
+import { overloaded } from "../admission/overloaded.ts";
 import { Call, type CallEnvironment } from "../call.ts";
 import type { ServedMethod } from "../method.ts";
 import { runBidi, runServerStream, runUnary } from "../run.ts";
@@ -38,7 +39,7 @@ export class EdgeCall extends Call implements StreamTransport {
   private wake: (() => void) | undefined = undefined;
 
   constructor(served: ServedMethod, environment: CallEnvironment, context: HandlerContext, peer: EdgePeer) {
-    super(served, environment);
+    super(served, environment, performance.now());
     this.context = context;
     this.peerAddress = peer.address;
     this.peerPrincipal = peer.principal;
@@ -56,11 +57,19 @@ export class EdgeCall extends Call implements StreamTransport {
     return this.context.requestHeader.get(name) ?? undefined;
   }
 
-  /** Refuses a call that is late already. */
+  /** Refuses a call that is late already, or that comes under overload. */
   open(): void {
-    if (this.deadline === undefined || this.deadline > Date.now()) return;
-    this.fail(deadlineExceeded());
-    throw toConnectError(deadlineExceeded(), this.requestId);
+    const { admission, limits } = this.environment;
+    if (this.deadline !== undefined && this.deadline <= Date.now()) {
+      this.expire();
+      throw toConnectError(deadlineExceeded(), this.requestId);
+    }
+    if (!this.served.essential && admission.refuses(performance.now())) {
+      const error = overloaded(limits);
+      this.fail(error);
+      throw toConnectError(error, this.requestId);
+    }
+    this.enter();
   }
 
   answerUnary(request: Message): Promise<object> {

@@ -61,11 +61,11 @@ export function createEdgeDoor(
     start: () => listen(server, "HTTP", address),
     async drain(graceMs) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      sessions.close();
+      const closing = sessions.close();
       http1.close();
       const idle = setInterval(() => http1.closeIdleConnections(), 20);
       const force = setTimeout(() => connections.destroy(), graceMs);
-      await closed;
+      await Promise.all([closing, closed]);
       clearInterval(idle);
       clearTimeout(force);
     },

@@ -7,7 +7,7 @@ import { Call, type CallEnvironment } from "../call.ts";
 import { decodeRequest, encodeResponse, type ServedMethod } from "../method.ts";
 import { runBidi, runServerStream, runUnary } from "../run.ts";
 import { cancelled } from "../steps/cancelled.ts";
-import { deadlineExceeded, effectiveDeadline } from "../steps/deadline.ts";
+import { effectiveDeadline } from "../steps/deadline.ts";
 import { headerSize, headersTooLarge } from "../steps/header-size.ts";
 import { statusBytes, statusMessage, toServiceError } from "../steps/status.ts";
 import { Stream, type StreamTransport } from "../stream.ts";
@@ -31,8 +31,13 @@ export class GrpcCall extends Call implements StreamTransport {
   private stream: Stream | undefined = undefined;
   private window: SendWindow | undefined = undefined;
 
-  constructor(served: ServedMethod, environment: CallEnvironment, transport: ServerInterceptingCallInterface) {
-    super(served, environment);
+  constructor(
+    served: ServedMethod,
+    environment: CallEnvironment,
+    arrivedAt: number,
+    transport: ServerInterceptingCallInterface,
+  ) {
+    super(served, environment, arrivedAt);
     this.transport = transport;
     this.peerPrincipal = spiffeIdOfSession((transport as { readonly stream?: ServerHttp2Stream }).stream?.session);
     reportTransportStatus(transport, this);
@@ -53,6 +58,7 @@ export class GrpcCall extends Call implements StreamTransport {
   }
 
   onReceiveMetadata(metadata: Metadata): void {
+    this.enter();
     this.metadata = metadata;
     const kind = this.served.descriptor.methodKind;
     const asked = this.transport.getDeadline();
@@ -61,7 +67,7 @@ export class GrpcCall extends Call implements StreamTransport {
     this.deadline = effectiveDeadline(deadline, now, kind === "unary" ? this.environment.limits.maxUnaryMs : undefined);
     const { maxHeaderBytes } = this.environment.limits;
     if (headerSize(metadata.toJSON()) > maxHeaderBytes) this.fail(headersTooLarge(maxHeaderBytes));
-    else if (this.deadline !== undefined && this.deadline <= now) this.fail(deadlineExceeded());
+    else if (this.deadline !== undefined && this.deadline <= now) this.expire();
     else if (kind === "bidi_streaming") runBidi(this, this.openStream());
     else this.transport.startRead();
   }

@@ -17,5 +17,7 @@ export function logCall(logger: Logger, call: Call, durationMs: number, error: S
   }
   const fields = { method: call.method, code: error.code, reason: error.reason, durationMs, peer: call.peerAddress };
   if (ownFaults.has(error.code)) call.logger.error({ ...fields, err: error.cause ?? error }, "call failed");
+  // Under overload the log must not be what breaks.
+  else if (error.reason === "OVERLOADED") call.logger.debug(fields, "call refused");
   else call.logger.info(fields, "call refused");
 }

@@ -50,6 +50,9 @@ export async function startTestHost(
           return sleep(1, answer);
         case "slow":
           return sleep(200, answer);
+        case "busy":
+          keepBusy(5);
+          return answer;
         case "hang":
           return new Promise(() => {});
         case "refuse":
@@ -105,6 +108,11 @@ export async function startTestHost(
   });
   const ports = await host.start();
   return { host, ...ports, readiness, check, metrics, seen, logs: () => lines.join(""), stop: () => host.drain() };
+}
+
+function keepBusy(ms: number): void {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
 }
 
 /** A valid request on the document `id`. */
