@@ -1,5 +1,7 @@
+import type { PeerCertificate } from "node:tls";
 import { ChannelCredentials, type ChannelOptions, experimental } from "@grpc/grpc-js";
 import type { Certificates } from "../tls/certificates.ts";
+import { spiffeIdOf } from "../tls/spiffe.ts";
 
 /** TLS towards a server; with a certificate and its key, mutual. */
 export interface ClientTls {
@@ -7,6 +9,8 @@ export interface ClientTls {
   readonly certificates: ClientCertificates;
   /** Name expected in the server's certificate when it is not the address's. */
   readonly serverName?: string | undefined;
+  /** SPIFFE id expected there in place of a name. */
+  readonly serverSpiffeId?: string | undefined;
 }
 
 /** Certificates of a client. Each new connection is made with those that are current then. */
@@ -26,10 +30,20 @@ export interface ChannelSettings {
 
 export function channelCredentials(tls: ClientTls | undefined): ChannelCredentials {
   if (tls === undefined) return ChannelCredentials.createInsecure();
-  const { certificates } = tls;
+  const { certificates, serverSpiffeId } = tls;
   const provider = certificateProvider(certificates);
   const own = certificates.current.identity === undefined ? null : provider;
-  return experimental.createCertificateProviderChannelCredentials(provider, own, {});
+  return experimental.createCertificateProviderChannelCredentials(
+    provider,
+    own,
+    serverSpiffeId === undefined ? {} : { checkServerIdentity: expectSpiffeId(serverSpiffeId) },
+  );
+}
+
+/** Checks a certificate that has been verified for the SPIFFE id that it carries, whatever names it may have besides. */
+function expectSpiffeId(id: string): (host: string, certificate: PeerCertificate) => Error | undefined {
+  return (_host, { subjectaltname: subjectAltName }) =>
+    spiffeIdOf({ subjectAltName }) === id ? undefined : new Error(`the server's certificate does not carry ${id}`);
 }
 
 /** Gives certificates to grpc-js, which makes each new connection with the last ones it was given. */

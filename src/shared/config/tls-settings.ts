@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { isSpiffeId } from "../tls/spiffe.ts";
 import { ConfigError, type ConfigFields } from "./config.ts";
 import { oneOf, text } from "./parsers.ts";
 
@@ -17,6 +18,7 @@ export interface PeerTlsSettings {
   readonly peerTlsCertFile: string;
   readonly peerTlsKeyFile: string;
   readonly peerTlsServerName: string;
+  readonly peerTlsSpiffeId: string;
 }
 
 /** SPIFFE ids, or beginnings of them that end with `/`, separated by commas. */
@@ -91,6 +93,15 @@ export function peerTlsFields(prefix: "AUTH" | "POLICY", target: string): Config
       schema: text,
       fallback: "",
     },
+    peerTlsSpiffeId: {
+      env: `${prefix}_TLS_SPIFFE_ID`,
+      doc: `SPIFFE id expected in the certificate of ${target}, in place of a name.`,
+      schema: v.pipe(
+        v.string(),
+        v.check((id) => id === "" || isSpiffeId(id), "must be a SPIFFE id"),
+      ),
+      fallback: "",
+    },
   };
 }
 
@@ -114,12 +125,12 @@ export function checkTlsSettings(settings: TlsSettings): void {
 
 /** @throws ConfigError when the settings of TLS towards the other service do not go together. */
 export function checkPeerTlsSettings(settings: PeerTlsSettings, prefix: "AUTH" | "POLICY"): void {
-  const { peerTlsCaFile, peerTlsCertFile, peerTlsKeyFile, peerTlsServerName } = settings;
+  const { peerTlsCaFile, peerTlsCertFile, peerTlsKeyFile, peerTlsServerName, peerTlsSpiffeId } = settings;
   const problems: string[] = [];
   if ((peerTlsCertFile === "") !== (peerTlsKeyFile === "")) {
     problems.push(`${prefix}_TLS_CERT_FILE and ${prefix}_TLS_KEY_FILE are required together`);
   }
-  if (peerTlsCaFile === "" && `${peerTlsCertFile}${peerTlsKeyFile}${peerTlsServerName}` !== "") {
+  if (peerTlsCaFile === "" && `${peerTlsCertFile}${peerTlsKeyFile}${peerTlsServerName}${peerTlsSpiffeId}` !== "") {
     problems.push(`${prefix}_TLS_CA_FILE is required with the other ${prefix}_TLS_ variables`);
   }
   if (problems.length > 0) throw new ConfigError(problems);

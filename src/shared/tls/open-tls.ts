@@ -51,7 +51,7 @@ export function openTls(settings: TlsSettings & PeerTlsSettings, options: OpenTl
   }
 
   const { tlsCertFile, tlsKeyFile, tlsClientCaFile, tlsClientRequired, tlsSpiffeAllow } = settings;
-  const { peerTlsCaFile, peerTlsCertFile, peerTlsKeyFile, peerTlsServerName } = settings;
+  const { peerTlsCaFile, peerTlsCertFile, peerTlsKeyFile, peerTlsServerName, peerTlsSpiffeId } = settings;
   const asksClients = tlsClientCaFile !== "";
   return {
     server:
@@ -77,6 +77,7 @@ export function openTls(settings: TlsSettings & PeerTlsSettings, options: OpenTl
               key: peerTlsKeyFile || undefined,
             }),
             serverName: peerTlsServerName || undefined,
+            serverSpiffeId: peerTlsSpiffeId || undefined,
           },
     close() {
       for (const watch of watches) watch.close();

@@ -16,6 +16,7 @@ import {
   swapFiles,
 } from "../../../test/support/certificates.ts";
 import { eventually } from "../../../test/support/eventually.ts";
+import type { ClientTls } from "../client/channel.ts";
 import { createServiceClient, type ServiceClient } from "../client/service-client.ts";
 import { evaluateRequest, startTestHost, type TestHost } from "../rpc/testing/test-host.ts";
 import { createCertificateReport } from "./certificate-report.ts";
@@ -74,7 +75,15 @@ async function startTlsHost(options: TlsHostOptions): Promise<TlsHost> {
   };
 }
 
-function clientOf(port: number, authority: Authority, own?: Leaf): ServiceClient<typeof PolicyService> {
+/** What a client expects in the server's certificate, in place of `localhost`. */
+type Expected = Pick<ClientTls, "serverName" | "serverSpiffeId">;
+
+function clientOf(
+  port: number,
+  authority: Authority,
+  own?: Leaf,
+  expected?: Expected,
+): ServiceClient<typeof PolicyService> {
   const directory = createCertificateDirectory();
   directory.write("ca.crt", authority.cert);
   if (own !== undefined) {
@@ -91,12 +100,12 @@ function clientOf(port: number, authority: Authority, own?: Leaf): ServiceClient
     address: `localhost:${port}`,
     target: "test",
     deadlineMs: 10_000,
-    tls: { certificates: { current, onChange: () => () => {} } },
+    tls: { certificates: { current, onChange: () => () => {} }, ...expected },
   });
 }
 
-async function grpcOnce(port: number, authority: Authority, own?: Leaf): Promise<string> {
-  const client = clientOf(port, authority, own);
+async function grpcOnce(port: number, authority: Authority, own?: Leaf, expected?: Expected): Promise<string> {
+  const client = clientOf(port, authority, own, expected);
   try {
     return (await client.evaluate(evaluateRequest({ id: "sync" }), { deadline: Date.now() + 4_000 })).decisionId;
   } finally {
@@ -150,7 +159,9 @@ const metric = async (host: TestHost, line: RegExp): Promise<number> =>
 
 const authority = createAuthority("authority");
 const stranger = createAuthority("stranger");
-const server = authority.issue({ names: ["DNS:localhost"] });
+const server = authority.issue({
+  names: ["DNS:localhost", "DNS:other.example", "URI:spiffe://gatehouse.example/server"],
+});
 
 describe("TLS without client certificates", () => {
   let host: TlsHost;
@@ -187,6 +198,19 @@ describe("TLS without client certificates", () => {
     }
     await assert.rejects(grpcOnce(host.grpcPort, stranger), { code: "UNAVAILABLE" });
     assert.ok((await metric(host, /tls_handshakes_refused_total\{reason="handshake".*\} (\d+)/)) >= 6);
+  });
+
+  it("is known to its clients by a name or a SPIFFE id", async () => {
+    const wrong = { code: "UNAVAILABLE" };
+    const ask = (expected: Expected): Promise<string> => grpcOnce(host.grpcPort, authority, undefined, expected);
+    assert.equal(await ask({ serverName: "other.example" }), "sync");
+    await assert.rejects(ask({ serverName: "third.example" }), wrong);
+    assert.equal(await ask({ serverSpiffeId: "spiffe://gatehouse.example/server" }), "sync");
+    assert.equal(await ask({ serverSpiffeId: "spiffe://gatehouse.example/server", serverName: "any" }), "sync");
+    await assert.rejects(ask({ serverSpiffeId: "spiffe://gatehouse.example/serve" }), wrong);
+    await assert.rejects(ask({ serverSpiffeId: "spiffe://gatehouse.example/other", serverName: "localhost" }), wrong);
+    const id = { serverSpiffeId: "spiffe://gatehouse.example/server" };
+    await assert.rejects(grpcOnce(host.grpcPort, stranger, undefined, id), wrong);
   });
 
   it("resumes no session, for it would pass by what has changed since", async () => {
