@@ -235,6 +235,20 @@ describe("TLS without client certificates", () => {
   });
 });
 
+it("a host with TLS drains: calls in flight are answered, and connections end", async () => {
+  const host = await startTlsHost({ authority, server });
+  const client = clientOf(host.grpcPort, authority);
+  const session = connectHttp2(`https://localhost:${host.httpPort}`, { ca: authority.cert });
+  const slow = body.replace("sync", "slow");
+  const calls = [client.evaluate(evaluateRequest({ id: "slow" })), http2(session, evaluate, slow)] as const;
+  await eventually(() => assert.equal(host.seen.length, 2));
+  const [closed] = await Promise.all([once(session, "close"), host.close()]);
+  assert.deepEqual(closed, []);
+  const [grpc, [status]] = await Promise.all(calls);
+  assert.deepEqual([grpc.decisionId, status], ["slow", 200]);
+  client.close();
+});
+
 describe("TLS with client certificates", () => {
   const clientAlice = authority.issue({ names: [`URI:${alice}`], usage: "clientAuth" });
   const clientBob = authority.issue({ names: ["URI:spiffe://shop.example/ns/shop/sa/bob"] });
