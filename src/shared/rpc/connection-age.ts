@@ -1,5 +1,6 @@
 import type { Http2Server, Http2Session } from "node:http2";
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import type { HostLimits } from "./limits.ts";
 
 /** Longest wait for a peer to say that it has heard, in milliseconds. */
@@ -27,8 +28,9 @@ export function onSession(server: Http2Server, listener: (session: Http2Session,
  */
 function announceEnd(session: Http2Session, socket: Socket): Promise<void> {
   return new Promise((resolve) => {
+    // Node aborts the process when anything but the session writes to a TLS socket: there, peers repeat what is refused.
     // A closed one has named a last stream already, and may not name a higher one.
-    if (session.closed || session.destroyed || !socket.writable) {
+    if (socket instanceof TLSSocket || session.closed || session.destroyed || !socket.writable) {
       resolve();
       return;
     }
