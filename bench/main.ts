@@ -36,6 +36,14 @@ const benches: Readonly<Record<string, Bench>> = {
     summary: "goodput and latency of Evaluate from half to four times its capacity",
     load: async () => (await import("./overload.ts")).runOverloadBench,
   },
+  soak: {
+    summary: "ten minutes of mixed load (--seconds 600): memory over time, and every answer counted",
+    load: async () => (await import("./soak.ts")).runSoakBench,
+  },
+  mesh: {
+    summary: "ms that Envoy's Check adds to a request at 1,000 requests/s",
+    load: async () => (await import("./mesh.ts")).runMeshBench,
+  },
   engine: {
     summary: "µs a decision by policies and entities, beside cedar-wasm",
     load: async () => {

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { rmSync } from "node:fs";
 import { after, before, describe, it, test } from "node:test";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
@@ -10,7 +9,6 @@ import { bootstrapAdmin } from "../src/auth/bootstrap.ts";
 import { createApiKeys } from "../src/auth/domain/api-keys.ts";
 import { type StoreBackend, type StoreReplica, storeBackends } from "../src/auth/testing/store-backends.ts";
 import { startChildService } from "../src/cli/child-service.ts";
-import { adminPolicyDirectory } from "./support/admin-policies.ts";
 import { startDeployment } from "./support/deployment.ts";
 import { freePort } from "./support/ports.ts";
 import { startRedisServer } from "./support/redis-server.ts";
@@ -70,10 +68,8 @@ for (const [name, open] of Object.entries(storeBackends)) {
 }
 
 test("a production service prints the first key once, outside its log, and the key works", async () => {
-  const policies = adminPolicyDirectory();
   const deployment = await startDeployment({
     GATEHOUSE_PROFILE: "production",
-    POLICY_DIR: policies,
     POLICY_TIMEOUT: "2s",
   });
   const printed = (): string[] =>
@@ -108,7 +104,6 @@ test("a production service prints the first key once, outside its log, and the k
     assert.equal(printed().length, 1);
   } finally {
     await deployment.close();
-    rmSync(policies, { recursive: true });
   }
 });
 

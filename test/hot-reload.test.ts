@@ -59,3 +59,45 @@ test("policies are reloaded when their file changes; a bad edit keeps the last g
     rmSync(dir, { recursive: true });
   }
 });
+
+test("reloading under load: no request fails, and each answer is that of the revision it names", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "gatehouse-policies-"));
+  cpSync("policies/documents", dir, { recursive: true });
+  const file = join(dir, "policies.cedar");
+  const strict = readFileSync(file, "utf8");
+  const generous = `${strict}\n@id("viewers-edit")\npermit (principal in Role::"viewer", action == Action::"edit", resource is Document);\n`;
+  const deployment = await startDeployment({ POLICY_DIR: dir });
+  const baseUrl = `http://127.0.0.1:${deployment.ports.policy}`;
+  const client = createClient(PolicyService, createGrpcTransport({ baseUrl }));
+  const stopped = new AbortController();
+  const seen = new Map<string, Set<Decision>>();
+  const load = Array.from({ length: 20 }, async () => {
+    while (!stopped.signal.aborted) {
+      const { revision, decision } = await client.evaluate({
+        principal: { type: "User", id: "bob" },
+        action: { type: "Action", id: "edit" },
+        resource: { type: "Document", id: "handbook" },
+      });
+      seen.set(revision, (seen.get(revision) ?? new Set()).add(decision));
+    }
+  });
+  try {
+    for (let n = 1; n <= 6; n += 1) {
+      const revisions = seen.size;
+      writeFileSync(file, n % 2 === 1 ? generous : strict);
+      await until("the change is in force", async () => seen.size > revisions);
+    }
+    stopped.abort();
+    await Promise.all(load);
+    assert.equal(seen.size, 7);
+    for (const [revision, decisions] of seen) {
+      const wanted = Number.parseInt(revision, 10) % 2 === 1 ? Decision.DENY : Decision.ALLOW;
+      assert.deepEqual([...decisions], [wanted], revision);
+    }
+  } finally {
+    stopped.abort();
+    await Promise.allSettled(load);
+    await deployment.close();
+    rmSync(dir, { recursive: true });
+  }
+});

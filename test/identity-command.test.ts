@@ -1,41 +1,19 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { rmSync } from "node:fs";
-import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
-import { adminPolicyDirectory } from "./support/admin-policies.ts";
 import { type Deployment, startDeployment } from "./support/deployment.ts";
+import { type Ended, runGatehouse } from "./support/gatehouse-command.ts";
 import { freePort } from "./support/ports.ts";
 
-let policies: string;
 let deployment: Deployment;
 let token: string;
-
-interface Ended {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** Runs the command as a user would. */
-async function run(words: readonly string[], input: string, env: Readonly<Record<string, string>>): Promise<Ended> {
-  const child = spawn(process.execPath, ["src/cli/main.ts", ...words], { env: { PATH: process.env.PATH, ...env } });
-  child.stdin.end(input);
-  const [out, err, code] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    new Promise<number>((resolve) => child.once("close", (ended) => resolve(ended ?? -1))),
-  ]);
-  return { code, out: out.trimEnd(), err: err.trimEnd() };
-}
 
 /** The command with an admin's token, on the deployment. */
 function gatehouse(command: string, input = ""): Promise<Ended> {
   const address = `127.0.0.1:${deployment.ports.auth}`;
-  return run([...command.split(" "), "--address", address], input, { GATEHOUSE_TOKEN: token });
+  return runGatehouse([...command.split(" "), "--address", address], { GATEHOUSE_TOKEN: token }, input);
 }
 
 async function succeeds(command: string, input = ""): Promise<string> {
@@ -53,13 +31,11 @@ async function signIn(username: string, password: string): Promise<string> {
 }
 
 before(async () => {
-  policies = adminPolicyDirectory();
-  deployment = await startDeployment({ POLICY_DIR: policies, POLICY_TIMEOUT: "2s" });
+  deployment = await startDeployment({ POLICY_TIMEOUT: "2s" });
   token = await signIn("admin", "gatehouse");
 });
 after(async () => {
   await deployment.close();
-  rmSync(policies, { recursive: true });
 });
 
 test("a user is created, shown, changed and deleted from the command line", async () => {
@@ -110,9 +86,9 @@ test("a key is made, used, listed and revoked from the command line", async () =
   assert.match(made.out, /^gh_[\w-]{64}$/, "the key alone is on standard output");
   assert.ok(!made.err.includes(made.out));
   const address = `127.0.0.1:${deployment.ports.auth}`;
-  const shown = await run(["user", "get", "alice", "--address", address], "", { GATEHOUSE_TOKEN: made.out });
+  const shown = await runGatehouse(["user", "get", "alice", "--address", address], { GATEHOUSE_TOKEN: made.out });
   assert.equal(shown.code, 0, shown.err);
-  const denied = await run(["user", "list", "--address", address], "", { GATEHOUSE_TOKEN: made.out });
+  const denied = await runGatehouse(["user", "list", "--address", address], { GATEHOUSE_TOKEN: made.out });
   assert.deepEqual(
     [denied.code, denied.err],
     [1, "The caller may not do this. (PERMISSION_DENIED, PERMISSION_DENIED)"],
@@ -125,13 +101,13 @@ test("a key is made, used, listed and revoked from the command line", async () =
   const inDays = (Date.parse(apiKeys[0].expireTime) - Date.now()) / 86_400_000;
   assert.ok(inDays > 89.9 && inDays <= 90);
   assert.equal(await succeeds(`key revoke ${apiKeys[0].id}`), `${apiKeys[0].id} is revoked`);
-  const { err } = await run(["user", "get", "alice", "--address", address], "", { GATEHOUSE_TOKEN: made.out });
+  const { err } = await runGatehouse(["user", "get", "alice", "--address", address], { GATEHOUSE_TOKEN: made.out });
   assert.equal(err, "The credential is not valid. (UNAUTHENTICATED, CREDENTIAL_NOT_VALID)");
   const full = JSON.parse(await succeeds("key create alice --json"));
   assert.deepEqual([full.apiKey.user, full.apiKey.scopes, full.key.length], ["alice", [], 67]);
 });
 
-test("the sessions of a user are listed from the command line", async () => {
+test("the sessions of a user are listed and ended from the command line", async () => {
   await signIn("bob", "builder");
   await signIn("bob", "builder");
   const lines = (await succeeds("session list bob")).split("\n");
@@ -140,15 +116,23 @@ test("the sessions of a user are listed from the command line", async () => {
   assert.match(lines[1] ?? "", / pwd$/);
   const { sessions } = JSON.parse(await succeeds("session list bob --json"));
   assert.equal(sessions.length, 2);
+  assert.equal(await succeeds(`session end ${sessions[0].id}`), "the session is over");
+  const { sessions: left } = JSON.parse(await succeeds("session list bob --json"));
+  assert.deepEqual(
+    left.map(({ id }: { id: string }) => id),
+    [sessions[1].id],
+  );
+  assert.equal(await succeeds("session end-all Bob"), "all sessions are over");
+  assert.deepEqual(JSON.parse(await succeeds("session list bob --json")), { sessions: [] });
 });
 
 test("what is wrong is told in a way that its user can mend, and no secret is shown", async () => {
-  const noToken = await run(["user", "list"], "", {});
+  const noToken = await runGatehouse(["user", "list"], {});
   assert.equal(noToken.code, 1);
   assert.match(noToken.err, /^GATEHOUSE_TOKEN is not set/);
-  const broken = await run(["user", "list"], "", { GATEHOUSE_TOKEN: "hunter2 hunter2" });
+  const broken = await runGatehouse(["user", "list"], { GATEHOUSE_TOKEN: "hunter2 hunter2" });
   assert.deepEqual([broken.code, broken.err.includes("hunter2")], [1, false]);
-  const away = await run(["user", "list", "--address", `127.0.0.1:${await freePort()}`], "", {
+  const away = await runGatehouse(["user", "list", "--address", `127.0.0.1:${await freePort()}`], {
     GATEHOUSE_TOKEN: token,
   });
   assert.equal(away.code, 1);

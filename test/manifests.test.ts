@@ -7,8 +7,11 @@ import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel as Idempotency } from "@bufbuild/protobuf/wkt";
 import { parseAllDocuments } from "yaml";
 import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
+import { SecondFactorService } from "../gen/gatehouse/auth/v1/second_factor_service_pb.ts";
 import { PolicyAdminService } from "../gen/gatehouse/policy/v1/policy_admin_service_pb.ts";
 import { PolicyService } from "../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import { parseMapping } from "../src/auth/check/mapping-file.ts";
+import { createCheckMetrics } from "../src/auth/check-metrics.ts";
 import { authFields } from "../src/auth/config.ts";
 import { policyFields } from "../src/policy/config.ts";
 import { type ConfigField, readConfig } from "../src/shared/config/config.ts";
@@ -37,6 +40,12 @@ function find(kind: string, name: string): Manifest {
 }
 
 type Field = ConfigField<unknown>;
+
+/** What a Secret could hold. */
+const secrets: Readonly<Record<string, string>> = {
+  REDIS_URL: "redis://:secret@redis:6379/0",
+  AUTH_ENCRYPTION_KEY: Buffer.alloc(32).toString("base64"),
+};
 const services = [
   { name: "auth-service", entry: "src/auth/main.ts", prefix: "AUTH", fields: authFields },
   { name: "policy-service", entry: "src/policy/main.ts", prefix: "POLICY", fields: policyFields },
@@ -84,7 +93,7 @@ for (const { name, entry, fields, byEnv, pod, container, grpc, http } of service
       const field = byEnv.get(variable.name);
       assert.ok(field, `${variable.name} is no variable of ${name}`);
       assert.equal(variable.value === undefined, field.sensitive === true, `${variable.name} by reference`);
-      given[variable.name] = variable.value ?? "redis://:secret@redis:6379/0";
+      given[variable.name] = variable.value ?? secrets[variable.name] ?? "";
     }
     readConfig(fields, given);
     assert.equal(given.GATEHOUSE_PROFILE ?? "production", "production");
@@ -143,7 +152,7 @@ test("the image runs the Node that the project is developed on", async () => {
   }
 });
 
-const contracts: readonly DescService[] = [AuthService, PolicyService, PolicyAdminService];
+const contracts: readonly DescService[] = [AuthService, SecondFactorService, PolicyService, PolicyAdminService];
 const methods = new Map<string, DescMethod>(
   contracts.flatMap((service) => service.methods.map((method) => [`/${service.typeName}/${method.name}`, method])),
 );
@@ -206,10 +215,11 @@ test("metric names in dashboards, alerts, autoscalers and docs are exported by t
   const admission = new Admission(defaultOverloadLimits);
   observeAdmission(registry, admission);
   admission.close();
+  createCheckMetrics(registry);
   const exported = new Set(registry.getMetricsAsArray().map((metric) => metric.name));
   const base = (name: string): string => (exported.has(name) ? name : name.replace(/_(bucket|sum|count)$/, ""));
   const dashboard = await read("k8s/monitoring/dashboards/gatehouse.json");
-  const pattern = /\b(?:service|circuit|cache|process|nodejs)_[a-z0-9]+_[a-z0-9_]+\b/g;
+  const pattern = /\b(?:service|circuit|cache|check|process|nodejs)_[a-z0-9]+_[a-z0-9_]+\b/g;
   const texts = [dashboard, await read("k8s/monitoring/rules.yaml"), await read("k8s/monitoring/rules-test.yaml")];
   const names = texts.flatMap((text) => text.match(pattern) ?? []);
   assert.ok(names.length > 20);
@@ -240,11 +250,26 @@ test("every alert links to a section that exists", async () => {
   }
 });
 
+test("the mapping that is installed is one that auth-service accepts, where it looks for it, and denies everything", async () => {
+  const path = "k8s/base/check-mapping.yaml";
+  assert.equal(parseMapping(await read(path), path).ruleCount, 0);
+  const { containers, volumes } = find("Deployment", "auth-service").spec.template.spec;
+  const variable = containers[0].env.find((each: Manifest) => each.name === "AUTH_CHECK_MAPPING");
+  const mount = containers[0].volumeMounts.find((each: Manifest) => each.name === "check");
+  assert.equal(variable.value, `${mount.mountPath}/check-mapping.yaml`);
+  const volume = volumes.find((each: Manifest) => each.name === "check");
+  const base = objects.find((object) => object.kind === "Kustomization" && object.images);
+  const generator = base.configMapGenerator.find((each: Manifest) => each.name === volume.configMap.name);
+  assert.deepEqual(generator.files, ["check-mapping.yaml"]);
+});
+
 test("every manifest opens with what it is for", async () => {
   for (const path of files) assert.match(await read(path), /^# \S/, path);
 });
 
-test("the development overlay has the demo's policies", async () => {
+test("the development overlay has the demo's policies and mapping", async () => {
+  const mapping = "check-mapping.yaml";
+  assert.equal(await read(`k8s/overlays/dev/${mapping}`), await read(`policies/documents/${mapping}`));
   for (const name of ["policies.cedar", "schema.cedarschema", "entities.json"]) {
     assert.equal(await read(`k8s/overlays/dev/policies/${name}`), await read(`policies/documents/${name}`), name);
   }

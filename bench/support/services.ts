@@ -32,6 +32,12 @@ export interface BenchServices {
   readonly targets: Readonly<Record<"echo" | "evaluate" | "evaluateBatch" | "authenticateToken" | "authorize", Target>>;
   /** CPU time that policy-service has taken, in seconds. */
   policyCpuSeconds(): Promise<number>;
+  /** Resident memory of both services, in bytes. */
+  memory(): Promise<{ readonly auth: number; readonly policy: number }>;
+  /** Decisions that policy-service has counted since its start. */
+  decisions(): Promise<number>;
+  /** Whether both services are the processes that were started. */
+  isUp(): boolean;
   /** Signs in and asks for a decision, so that a server that answers errors fast is not taken for a fast server. */
   check(): Promise<void>;
   stop(): Promise<void>;
@@ -86,6 +92,8 @@ export async function startServices(
     startPinned("src/policy/main.ts", core, env, () => isEdgeReady(ports.policyHttp)),
     startPinned("src/auth/main.ts", core, env, () => isEdgeReady(ports.authHttp)),
   ]);
+  let ended = 0;
+  for (const child of children) void child.exited.then(() => (ended += 1));
   const policy = createClient(PolicyService, createGrpcTransport({ baseUrl: `http://127.0.0.1:${ports.policy}` }));
   const auth = createClient(AuthService, createGrpcTransport({ baseUrl: `http://127.0.0.1:${ports.auth}` }));
 
@@ -140,10 +148,13 @@ export async function startServices(
           message: toBinary(AuthorizeRequestSchema, authorize),
         },
       },
-      async policyCpuSeconds() {
-        const text = await (await fetch(`http://127.0.0.1:${ports.policyHttp}/metrics`)).text();
-        return Number(/^process_cpu_seconds_total(?:\{[^}]*\})? (\S+)$/m.exec(text)?.[1]);
+      policyCpuSeconds: () => metric(ports.policyHttp, "process_cpu_seconds_total"),
+      async memory() {
+        const resident = "process_resident_memory_bytes";
+        return { auth: await metric(ports.authHttp, resident), policy: await metric(ports.policyHttp, resident) };
       },
+      decisions: () => metric(ports.policyHttp, "policy_decisions_total"),
+      isUp: () => ended === 0,
       check: () => check(credential),
       stop,
     };
@@ -151,4 +162,13 @@ export async function startServices(
     await stop();
     throw error;
   }
+}
+
+/** The sum of a metric over its labels. */
+async function metric(httpPort: number, name: string): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${httpPort}/metrics`)).text();
+  return [...text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, "gm"))].reduce(
+    (sum, [, value]) => sum + Number(value),
+    0,
+  );
 }

@@ -6,20 +6,45 @@ import { createRedisConnector } from "../shared/store/redis.ts";
 import { tellRedisState } from "../shared/store/redis-readiness.ts";
 import { openSqlite } from "../shared/store/sqlite.ts";
 import { createRedisApiKeyStore } from "./adapters/redis-api-keys.ts";
+import { createRedisClientStore } from "./adapters/redis-clients.ts";
 import { createRedisIdentityStore } from "./adapters/redis-identities.ts";
+import { createRedisLockoutStore } from "./adapters/redis-lockout.ts";
+import { createRedisRefreshFamilyStore } from "./adapters/redis-refresh-families.ts";
+import { createRedisRevocationStore } from "./adapters/redis-revocations.ts";
+import { createRedisSecondFactorStore } from "./adapters/redis-second-factors.ts";
 import { createRedisSessionStore } from "./adapters/redis-sessions.ts";
+import { createRedisSigningKeyStore } from "./adapters/redis-signing-keys.ts";
 import { createSqliteApiKeyStore } from "./adapters/sqlite-api-keys.ts";
+import { createSqliteClientStore } from "./adapters/sqlite-clients.ts";
 import { createSqliteIdentityStore } from "./adapters/sqlite-identities.ts";
+import { createSqliteLockoutStore } from "./adapters/sqlite-lockout.ts";
+import { createSqliteRefreshFamilyStore } from "./adapters/sqlite-refresh-families.ts";
+import { createSqliteRevocationStore } from "./adapters/sqlite-revocations.ts";
+import { createSqliteSecondFactorStore } from "./adapters/sqlite-second-factors.ts";
 import { createSqliteSessionStore } from "./adapters/sqlite-sessions.ts";
+import { createSqliteSigningKeyStore } from "./adapters/sqlite-signing-keys.ts";
 import type { ApiKeyStore } from "./domain/api-keys.ts";
+import type { ClientStore } from "./domain/clients.ts";
+import type { Clock } from "./domain/clock.ts";
 import type { IdentityStore } from "./domain/identities.ts";
+import type { LockoutStore } from "./domain/lockout.ts";
+import type { RevocationStore } from "./domain/revocations.ts";
+import type { SecondFactorStore } from "./domain/second-factors.ts";
 import type { SessionStore } from "./domain/sessions.ts";
+import type { RefreshFamilyStore } from "./domain/tokens/refresh-families.ts";
+import type { SigningKeyStore } from "./domain/tokens/signing-keys.ts";
 
 /** All that auth-service keeps. */
 export interface Stores {
   readonly identities: IdentityStore;
   readonly sessions: SessionStore;
+  readonly signingKeys: SigningKeyStore;
+  readonly refreshFamilies: RefreshFamilyStore;
+  readonly revocations: RevocationStore;
+  readonly clients: ClientStore;
   readonly apiKeys: ApiKeyStore;
+  readonly lockout: LockoutStore;
+  readonly secondFactors: SecondFactorStore;
   /** Waits until the store can be used. Rejects with `signal`'s reason when it aborts first. */
   ready(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -33,6 +58,8 @@ export interface StoresOptions {
   readonly logger: Logger;
   /** Told whether the store can be used, from now on. */
   readonly check: ReadinessCheck;
+  /** Tells the embedded store what has expired. Default: the system's. */
+  readonly clock?: Clock;
 }
 
 /**
@@ -46,13 +73,23 @@ export function openStores(options: StoresOptions): Stores {
   return options.redisUrl === "" ? openEmbedded(options) : openRedis(options);
 }
 
-function openEmbedded({ dataDir, check }: StoresOptions): Stores {
+function openEmbedded({ dataDir, check, clock = Date.now }: StoresOptions): Stores {
   const database = openSqlite(join(dataDir, "auth.db"));
-  const sessions = createSqliteSessionStore(database);
-  const identities = createSqliteIdentityStore(database);
-  const apiKeys = createSqliteApiKeyStore(database);
+  const stores: Stores = {
+    identities: createSqliteIdentityStore(database),
+    sessions: createSqliteSessionStore(database),
+    signingKeys: createSqliteSigningKeyStore(database),
+    refreshFamilies: createSqliteRefreshFamilyStore(database),
+    revocations: createSqliteRevocationStore(database, clock),
+    clients: createSqliteClientStore(database, clock),
+    apiKeys: createSqliteApiKeyStore(database),
+    lockout: createSqliteLockoutStore(database),
+    secondFactors: createSqliteSecondFactorStore(database),
+    ready: async () => {},
+    close: async () => database.close(),
+  };
   check.set(true);
-  return { identities, sessions, apiKeys, ready: async () => {}, close: async () => database.close() };
+  return stores;
 }
 
 function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
@@ -62,7 +99,13 @@ function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
   return {
     identities: createRedisIdentityStore(redis),
     sessions: createRedisSessionStore(redis),
+    signingKeys: createRedisSigningKeyStore(redis),
+    refreshFamilies: createRedisRefreshFamilyStore(redis),
+    revocations: createRedisRevocationStore(redis),
+    clients: createRedisClientStore(redis),
     apiKeys: createRedisApiKeyStore(redis),
+    lockout: createRedisLockoutStore(redis),
+    secondFactors: createRedisSecondFactorStore(redis),
     async ready(signal) {
       if (redis.status !== "ready") await once(redis, "ready", { signal });
     },

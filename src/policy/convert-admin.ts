@@ -5,6 +5,7 @@ import type { Entity, EntitySchema } from "../../gen/gatehouse/policy/v1/entity_
 import {
   type GetShadowReportResponseSchema,
   type PolicyBundle,
+  type PolicyBundleSchema,
   type PolicyFindingSchema,
   type RevisionSchema,
   Severity,
@@ -38,6 +39,10 @@ export function toSource(bundle: PolicyBundle | undefined): PolicySource {
     names.add(name);
   }
   return { files: files.map(({ name, text }) => ({ name, text })), schema, links, skipFailingForbids };
+}
+
+export function fromSource({ files, ...rest }: PolicySource): MessageInitShape<typeof PolicyBundleSchema> {
+  return { files: files.map(({ name, text }) => ({ name, text })), ...rest };
 }
 
 /** Runs what compiles a bundle, whose findings become violations of its fields. */

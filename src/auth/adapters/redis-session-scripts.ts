@@ -50,6 +50,13 @@ redis.call('ZADD', index, fields[4], tokenHash)
 if redis.call('PTTL', index) < 0 then redis.call('PEXPIREAT', index, drop) else redis.call('PEXPIREAT', index, drop, 'GT') end
 `);
 
+/** Keys: session id. Arguments: prefix of sessions. Answers the token hash and the fields, or nothing. */
+export const findByIdScript: RedisScript = script(`
+local tokenHash = redis.call('GET', KEYS[1])
+if not tokenHash then return false end
+return { tokenHash, redis.call('HMGET', ARGV[1] .. tokenHash, ${quotedFields}) }
+`);
+
 /** Keys: session. Arguments: time of use, idle expiry, when Redis may drop it. */
 export const touchScript: RedisScript = script(`
 local used = redis.call('HGET', KEYS[1], 'used')

@@ -6,6 +6,7 @@ import type { Session, SessionStore } from "../domain/sessions.ts";
 import { sessionIdKey, sessionIdKeyPrefix, sessionKey, sessionKeyPrefix, sessionsOfUserKey } from "./redis-keys.ts";
 import {
   addScript,
+  findByIdScript,
   listScript,
   removeAllScript,
   removeScript,
@@ -47,6 +48,13 @@ export function createRedisSessionStore(redis: Redis | Cluster): SessionStore {
       } catch (error) {
         throw fromRedisError(error);
       }
+    },
+    async findById(partition, id) {
+      const answer = await run(findByIdScript, [sessionIdKey(partition, id)], [sessionKeyPrefix(partition)]);
+      if (answer === null) return undefined;
+      const [tokenHash, fields] = answer as [string, unknown];
+      const session = fromFields(fields);
+      return session === undefined ? undefined : { key: { partition, tokenHash }, session };
     },
     async touch({ partition, tokenHash }, { lastUsedTime, idleExpireTime }) {
       const args = [lastUsedTime, idleExpireTime, idleExpireTime + slackMs];

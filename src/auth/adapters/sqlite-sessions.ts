@@ -24,6 +24,7 @@ const columns = "id, user, amr, create_time, last_used_time, idle_expire_time, e
 export function createSqliteSessionStore(database: DatabaseSync): SessionStore {
   migrate(database, "auth", authMigrations);
   const select = database.prepare(`SELECT ${columns} FROM sessions WHERE token_hash = ?`);
+  const selectById = database.prepare(`SELECT token_hash, ${columns} FROM sessions WHERE id = ?`);
   const selectOfUser = database.prepare(
     `SELECT ${columns} FROM sessions WHERE user = ? ORDER BY create_time DESC, sequence DESC`,
   );
@@ -56,6 +57,12 @@ export function createSqliteSessionStore(database: DatabaseSync): SessionStore {
         }),
       ),
     find: ({ tokenHash }) => guarded(() => fromRow(select.get(tokenHash))),
+    findById: (partition, id) =>
+      guarded(() => {
+        const row = selectById.get(id);
+        if (row === undefined) return undefined;
+        return { key: { partition, tokenHash: String(row.token_hash) }, session: fromRow(row)! };
+      }),
     touch: ({ tokenHash }, { lastUsedTime, idleExpireTime }) =>
       guarded(() => {
         update.run(lastUsedTime, idleExpireTime, tokenHash);

@@ -4,10 +4,10 @@ import {
   IdentityService,
   ListApiKeysResponseSchema,
 } from "../../../gen/gatehouse/auth/v1/identity_service_pb.ts";
-import { adminDetails, authOptions, jsonOption, withAuthClient } from "../auth-client.ts";
 import type { Command } from "../command.ts";
 import { apiKeysText, json } from "../identity-output.ts";
 import { expiryOf, listOf } from "../option-values.ts";
+import { adminDetails, authOptions, jsonOption, withClient } from "../service-client.ts";
 
 /** Makes an API key. */
 export const keyCreate: Command = {
@@ -41,7 +41,7 @@ export const keyCreate: Command = {
       scopes: listOf(values, "scope"),
       ...(expiry === undefined ? {} : { expireTime: timestampFromMs(expiry) }),
     };
-    const answer = await withAuthClient(IdentityService, { values }, (client, options) =>
+    const answer = await withClient(IdentityService, { values }, (client, options) =>
       client.createApiKey(request, options),
     );
     if (values.json) {
@@ -64,7 +64,7 @@ export const keyList: Command = {
   options: { ...authOptions, ...jsonOption },
   async run({ positionals, values, out }) {
     const [user] = positionals as [string];
-    const answer = await withAuthClient(IdentityService, { values }, (client, options) =>
+    const answer = await withClient(IdentityService, { values }, (client, options) =>
       client.listApiKeys({ user }, options),
     );
     out(values.json ? json(ListApiKeysResponseSchema, answer) : apiKeysText(answer.apiKeys));
@@ -81,7 +81,7 @@ export const keyRevoke: Command = {
   options: { ...authOptions, ...jsonOption },
   async run({ positionals, values, out }) {
     const [id] = positionals as [string];
-    await withAuthClient(IdentityService, { values }, (client, options) => client.revokeApiKey({ id }, options));
+    await withClient(IdentityService, { values }, (client, options) => client.revokeApiKey({ id }, options));
     out(values.json ? "{}" : `${id} is revoked`);
     return 0;
   },

@@ -1,8 +1,8 @@
 import { AuthService, RevokeResponseSchema } from "../../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { IdentityService, ListUserSessionsResponseSchema } from "../../../gen/gatehouse/auth/v1/identity_service_pb.ts";
-import { adminDetails, authOptions, jsonOption, withAuthClient } from "../auth-client.ts";
 import type { Command } from "../command.ts";
 import { json, sessionsText } from "../identity-output.ts";
+import { adminDetails, authOptions, jsonOption, withClient } from "../service-client.ts";
 
 /** Lists the live sessions of a user. */
 export const sessionList: Command = {
@@ -13,7 +13,7 @@ export const sessionList: Command = {
   options: { ...authOptions, ...jsonOption },
   async run({ positionals, values, out }) {
     const [name] = positionals as [string];
-    const answer = await withAuthClient(IdentityService, { values }, (client, options) =>
+    const answer = await withClient(IdentityService, { values }, (client, options) =>
       client.listUserSessions({ name }, options),
     );
     out(values.json ? json(ListUserSessionsResponseSchema, answer) : sessionsText(answer.sessions));
@@ -35,7 +35,7 @@ function ending(
     options: { ...authOptions, ...jsonOption },
     async run({ positionals, values, out }) {
       const [value] = positionals as [string];
-      const answer = await withAuthClient(AuthService, { values }, (client, options) =>
+      const answer = await withClient(AuthService, { values }, (client, options) =>
         client.revoke({ target: { case: target, value } }, options),
       );
       out(values.json ? json(RevokeResponseSchema, answer) : what);

@@ -5,9 +5,9 @@ import {
   ListUsersResponseSchema,
   type User,
 } from "../../../gen/gatehouse/auth/v1/identity_service_pb.ts";
-import { adminDetails, authOptions, jsonOption, withAuthClient } from "../auth-client.ts";
 import type { Command } from "../command.ts";
 import { json, usersText, userText } from "../identity-output.ts";
+import { adminDetails, authOptions, jsonOption, withClient } from "../service-client.ts";
 
 /** Shows a user. */
 export const userGet: Command = {
@@ -18,7 +18,7 @@ export const userGet: Command = {
   options: { ...authOptions, ...jsonOption },
   async run({ positionals, values, out }) {
     const [name] = positionals as [string];
-    const answer = await withAuthClient(IdentityService, { values }, (client, options) =>
+    const answer = await withClient(IdentityService, { values }, (client, options) =>
       client.getUser({ name }, options),
     );
     out(values.json ? json(GetUserResponseSchema, answer) : userText(answer.user!));
@@ -34,7 +34,7 @@ export const userList: Command = {
   arguments: [],
   options: { ...authOptions, ...jsonOption },
   async run({ values, out }) {
-    const users = await withAuthClient(IdentityService, { values }, async (client, options) => {
+    const users = await withClient(IdentityService, { values }, async (client, options) => {
       const all: User[] = [];
       for (let pageToken = ""; ; ) {
         const page = await client.listUsers({ pageSize: 1_000, pageToken }, options);

@@ -4,11 +4,11 @@ import {
   SetPasswordResponseSchema,
   UpdateUserResponseSchema,
 } from "../../../gen/gatehouse/auth/v1/identity_service_pb.ts";
-import { adminDetails, authOptions, jsonOption, withAuthClient } from "../auth-client.ts";
 import { type Command, type CommandOption, UsageError } from "../command.ts";
 import { json, userText } from "../identity-output.ts";
 import { attributesOf, listOf, versionOf } from "../option-values.ts";
 import { readPassword } from "../read-password.ts";
+import { adminDetails, authOptions, jsonOption, withClient } from "../service-client.ts";
 
 const roleOption: CommandOption = {
   type: "string",
@@ -54,7 +54,7 @@ export const userCreate: Command = {
       disabled: values.disabled === true,
       ...password,
     };
-    const answer = await withAuthClient(IdentityService, { values }, (client, options) =>
+    const answer = await withClient(IdentityService, { values }, (client, options) =>
       client.createUser(request, options),
     );
     out(values.json ? json(CreateUserResponseSchema, answer) : userText(answer.user!));
@@ -98,7 +98,7 @@ export const userUpdate: Command = {
       updateMask: { paths },
       expectedVersion: versionOf(values),
     };
-    const answer = await withAuthClient(IdentityService, { values }, (client, options) =>
+    const answer = await withClient(IdentityService, { values }, (client, options) =>
       client.updateUser(request, options),
     );
     out(values.json ? json(UpdateUserResponseSchema, answer) : userText(answer.user!));
@@ -122,10 +122,40 @@ export const userSetPassword: Command = {
     const [name] = positionals as [string];
     const expectedVersion = versionOf(values);
     const password = values.remove ? {} : { password: await readPassword() };
-    const answer = await withAuthClient(IdentityService, { values }, (client, options) =>
+    const answer = await withClient(IdentityService, { values }, (client, options) =>
       client.setPassword({ name, expectedVersion, ...password }, options),
     );
     out(values.json ? json(SetPasswordResponseSchema, answer) : userText(answer.user!));
+    return 0;
+  },
+};
+
+/** Takes a user's second factors away. */
+export const userRemoveMfa: Command = {
+  name: "user remove-mfa",
+  summary: "Remove the second factors of a user who has lost them, and end all sessions.",
+  details: adminDetails,
+  arguments: ["NAME"],
+  options: { ...authOptions, ...jsonOption },
+  async run({ positionals, values, out }) {
+    const [name] = positionals as [string];
+    await withClient(IdentityService, { values }, (client, options) => client.removeSecondFactors({ name }, options));
+    out(values.json ? "{}" : `${name} has no second factors`);
+    return 0;
+  },
+};
+
+/** Ends the delays after a user's failed sign-ins. */
+export const userUnlock: Command = {
+  name: "user unlock",
+  summary: "End the delays after failed sign-ins of a user.",
+  details: adminDetails,
+  arguments: ["NAME"],
+  options: { ...authOptions, ...jsonOption },
+  async run({ positionals, values, out }) {
+    const [name] = positionals as [string];
+    await withClient(IdentityService, { values }, (client, options) => client.unlockUser({ name }, options));
+    out(values.json ? "{}" : `${name} may try again`);
     return 0;
   },
 };
@@ -140,7 +170,7 @@ export const userDelete: Command = {
   async run({ positionals, values, out }) {
     const [name] = positionals as [string];
     const expectedVersion = versionOf(values);
-    await withAuthClient(IdentityService, { values }, (client, options) =>
+    await withClient(IdentityService, { values }, (client, options) =>
       client.deleteUser({ name, expectedVersion }, options),
     );
     out(values.json ? "{}" : `${name} is no more`);

@@ -27,56 +27,22 @@ permit (principal, action in Gatehouse::Action::"Read", resource is Gatehouse::S
 when { principal has roles && principal.roles.contains("gatehouse-viewer") };
 `;
 
-/** RPCs that change nothing, of both services. */
-const reading = [
-  "ValidatePolicies",
-  "GetShadowReport",
-  "ListRevisions",
-  "WatchRevisions",
-  "GetEntities",
-  "GetUser",
-  "ListUsers",
-  "GetClient",
-  "ListClients",
-  "ListApiKeys",
-  "ListSessions",
-  "WatchRevocations",
-  "GetSecondFactors",
-];
-
-/** RPCs that change something. */
-const changing = [
-  "PublishPolicies",
-  "ActivateRevision",
-  "Rollback",
-  "SetShadow",
-  "PutEntities",
-  "DeleteEntities",
-  "CreateUser",
-  "UpdateUser",
-  "SetPassword",
-  "DeleteUser",
-  "CreateClient",
-  "UpdateClient",
-  "RotateClientSecret",
-  "DeleteClient",
-  "CreateApiKey",
-  "RevokeApiKey",
-  "RotateKeys",
-  "Revoke",
-  "RemoveSecondFactors",
-];
+/** An RPC that the built-in policies decide on. */
+export interface AdminAction {
+  readonly name: string;
+  /** Whether it changes nothing. */
+  readonly reads: boolean;
+}
 
 const action = (id: string): EntityUid => ({ type: adminActionType, id });
 
 /** Compiles the built-in policies. */
-export async function loadAdminPolicies(control: CedarControl): Promise<Snapshot> {
+export async function loadAdminPolicies(control: CedarControl, actions: readonly AdminAction[]): Promise<Snapshot> {
   const { policySet } = await control.parsePolicies(adminPolicies);
   const entities = createEntityStore([
     { uid: action("All") },
     { uid: action("Read"), parents: [action("All")] },
-    ...reading.map((id) => ({ uid: action(id), parents: [action("Read")] })),
-    ...changing.map((id) => ({ uid: action(id), parents: [action("All")] })),
+    ...actions.map(({ name, reads }) => ({ uid: action(name), parents: [action(reads ? "Read" : "All")] })),
   ]);
   return {
     revision: "built-in",

@@ -146,6 +146,14 @@ export class PolicyLifecycle {
     return this.#dependencies.revisions.list(beforeSequence, limit);
   }
 
+  /** A revision with its sources. @throws ServiceError NOT_FOUND. */
+  async read(id: string): Promise<{ readonly revision: StoredRevision; readonly source: PolicySource }> {
+    const { revisions } = this.#dependencies;
+    const [revision, source] = [await revisions.find(id), await revisions.source(id)];
+    if (revision === undefined || source === undefined) throw revisionNotFound();
+    return { revision, source };
+  }
+
   find(revision: string): Promise<StoredRevision | undefined> {
     return this.#dependencies.revisions.find(revision);
   }

@@ -8,6 +8,7 @@ import type { ResidentEntities } from "../../domain/resident-entities.ts";
 import { createActivateRevisionHandler } from "./activate-revision.ts";
 import { createDeleteEntitiesHandler } from "./delete-entities.ts";
 import { createGetEntitiesHandler } from "./get-entities.ts";
+import { createGetRevisionHandler } from "./get-revision.ts";
 import { createGetShadowReportHandler } from "./get-shadow-report.ts";
 import { createGuarded } from "./guarded.ts";
 import { createListRevisionsHandler } from "./list-revisions.ts";
@@ -43,6 +44,7 @@ export function createAdminHandlers({
     rollback: unary(method.rollback, createRollbackHandler(lifecycle)),
     setShadow: unary(method.setShadow, createSetShadowHandler(lifecycle)),
     getShadowReport: unary(method.getShadowReport, createGetShadowReportHandler(lifecycle)),
+    getRevision: unary(method.getRevision, createGetRevisionHandler(lifecycle)),
     listRevisions: unary(method.listRevisions, createListRevisionsHandler(lifecycle)),
     watchRevisions: stream(method.watchRevisions, createWatchRevisionsHandler({ lifecycle, policies, entities })),
     putEntities: unary(method.putEntities, createPutEntitiesHandler(entities)),

@@ -1,5 +1,5 @@
-import type { ServerOptions } from "node:http2";
-import { createServer, type Server as NetServer } from "node:net";
+import type { Http2Server, Http2Session, ServerOptions } from "node:http2";
+import type { Socket } from "node:net";
 import {
   logVerbosity,
   Server,
@@ -11,19 +11,23 @@ import {
 } from "@grpc/grpc-js";
 import { type ListenAddress, listen } from "../../lifecycle/listen.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
+import { createListener, type ServerTls } from "../../tls/tls-listener.ts";
 import type { CallEnvironment } from "../call.ts";
+import { announceDrain, limitAge, onSession } from "../connection-age.ts";
 import { trackConnections } from "../connections.ts";
 import type { Door } from "../door.ts";
+import type { HostLimits } from "../limits.ts";
 import type { ServedMethod } from "../method.ts";
 import { Gate } from "./gate.ts";
 import { GrpcCall } from "./grpc-call.ts";
 
-/** Serves methods to native gRPC clients by grpc-js, in cleartext HTTP/2. */
+/** Serves methods to native gRPC clients by grpc-js, over TLS or in cleartext HTTP/2. */
 export function createGrpcDoor(
   address: ListenAddress,
   methods: readonly ServedMethod[],
   environment: CallEnvironment,
   metrics: Metrics,
+  tls?: ServerTls | undefined,
 ): Door {
   const { limits } = environment;
   // It would print headers it cannot read to standard error, secrets among them.
@@ -35,17 +39,18 @@ export function createGrpcDoor(
     "grpc.max_concurrent_streams": limits.maxConcurrentStreams,
     "grpc.keepalive_time_ms": limits.keepaliveIntervalMs,
     "grpc.keepalive_timeout_ms": limits.keepaliveTimeoutMs,
-    "grpc.max_connection_age_ms": limits.maxConnectionAgeMs,
-    "grpc.max_connection_age_grace_ms": limits.maxConnectionAgeGraceMs,
     "grpc.enable_channelz": 0,
     interceptors: [answering(methods, environment, () => gate.arrivedAt)],
   });
   announceHeaderLimit(server, limits.maxHeaderBytes);
   allowResets(server, limits.maxStreamResetsPerSecond);
+  // Before the injector makes its HTTP/2 server.
+  const sessions = trackSessions(server, limits);
   server.addService(serviceDefinition(methods), Object.fromEntries(methods.map(({ path }) => [path, unreachable])));
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   gate = new Gate(server, methods, environment);
-  const listener: NetServer = createServer({ noDelay: true }, (socket) => injector.injectConnection(socket));
+  const transport = { protocols: ["h2"], demandsCertificate: tls?.clientRequired.grpc ?? false };
+  const listener = createListener(tls, transport, (socket) => injector.injectConnection(socket));
   const connections = trackConnections(listener, limits.maxConnections, metrics);
 
   return {
@@ -54,6 +59,7 @@ export function createGrpcDoor(
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
       // Not forceShutdown, which forgets the sessions when channelz is off.
       const force = setTimeout(() => connections.destroy(), graceMs);
+      await announceDrain(sessions);
       await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       await closed;
       clearTimeout(force);
@@ -96,6 +102,29 @@ function serviceDefinition(methods: readonly ServedMethod[]): ServiceDefinition 
 
 function unreachable(): void {
   throw new Error("calls are answered by the interceptor");
+}
+
+/**
+ * The open sessions with their sockets, each ended at its age. grpc-js has ages of its own, but closes without notice: calls that are on their
+ * way are refused then, and Envoy does not try a check again.
+ */
+function trackSessions(server: Server, limits: HostLimits): ReadonlyMap<Http2Session, Socket> {
+  const sessions = new Map<Http2Session, Socket>();
+  const internals = server as unknown as { createHttp2Server(credentials: ServerCredentials): Http2Server };
+  const create = internals.createHttp2Server.bind(server);
+  internals.createHttp2Server = (credentials) => {
+    const http2 = create(credentials);
+    onSession(http2, (session, socket) => {
+      sessions.set(session, socket);
+      const stopClock = limitAge(session, socket, limits);
+      session.once("close", () => {
+        sessions.delete(session);
+        stopClock();
+      });
+    });
+    return http2;
+  };
+  return sessions;
 }
 
 /** Tells peers the limit that GrpcCall holds them to. grpc-js has no option for the setting; it makes its server of these. */
