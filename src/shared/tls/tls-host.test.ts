@@ -285,6 +285,19 @@ describe("TLS with client certificates", () => {
     assert.deepEqual(seen(), ["spiffe://shop.example/ns/ops/sa/any"]);
   });
 
+  it("logs who was refused", async () => {
+    const client = clientOf(host.grpcPort, authority, clientAlice);
+    await assert.rejects(client.evaluate(evaluateRequest({ id: "refuse" })), { reason: "NOT_YOU" });
+    client.close();
+    const line =
+      host
+        .logs()
+        .split("\n")
+        .find((entry) => entry.includes("NOT_YOU")) ?? "{}";
+    assert.equal(JSON.parse(line).peerPrincipal, alice);
+    seen();
+  });
+
   it("lets nobody in without a certificate", async () => {
     await assert.rejects(grpcOnce(host.grpcPort, authority), refused);
     for (const path of [evaluate, "/metrics", "/livez/../metrics", "//livez"]) {
