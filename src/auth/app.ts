@@ -41,6 +41,8 @@ import { createApiKeyHandlers } from "./handlers/manage-api-keys.ts";
 import { createUserHandlers } from "./handlers/manage-users.ts";
 import { createRefreshHandler } from "./handlers/refresh.ts";
 import { createRevokeHandler } from "./handlers/revoke.ts";
+import { createWaitForRevocationHandler } from "./handlers/wait-for-revocation.ts";
+import { createWatchRevocationsHandler } from "./handlers/watch-revocations.ts";
 import { observeSignIns } from "./sign-in-metrics.ts";
 import { openStores } from "./stores.ts";
 import { createTokens } from "./tokens.ts";
@@ -88,7 +90,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
   const sessionToken = createSessionTokenVerifier({ identities, sessions });
   const apiKeys = createApiKeys({ store: stores.apiKeys, clock, random: randomBytes });
   const tokens = createTokens({ config, stores, sessions, apiKeys, sessionToken, clock, logger, metrics });
-  const { issuer, introspect, revocations } = tokens;
+  const { issuer, introspect, revocations, feed } = tokens;
   const endSessions = (user: string): Promise<string> => revocations.revoke({ kind: "user", user });
   const users = createUsers({ identities, passwords, clock, endSessions });
   const authenticate = createAuthenticator({
@@ -130,6 +132,8 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
         introspect: createIntrospectHandler(introspect, tokens.issuerName),
         listSessions: createListSessionsHandler(authenticate, sessions),
         revoke: createRevokeHandler({ revocations, introspect, guard }),
+        waitForRevocation: createWaitForRevocationHandler(feed),
+        watchRevocations: createWatchRevocationsHandler(feed, guard),
       }),
       // Its contract, which is Envoy's, has no annotations to validate by.
       serve(Authorization, { check: check.handler }, { check: () => [] }),
@@ -170,7 +174,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     async stop() {
       stopping.abort();
       await host.drain();
-      tokens.stop();
+      await tokens.stop();
       check.close();
       await bootstrapped;
       policy.close();

@@ -1,6 +1,9 @@
 import { once } from "node:events";
 import { join } from "node:path";
 import type { Logger } from "pino";
+import { type Bus, createBus } from "../shared/bus/bus.ts";
+import { createRedisLog } from "../shared/bus/redis-log.ts";
+import { createSqliteLog } from "../shared/bus/sqlite-log.ts";
 import type { ReadinessCheck } from "../shared/lifecycle/readiness.ts";
 import { createRedisConnector } from "../shared/store/redis.ts";
 import { tellRedisState } from "../shared/store/redis-readiness.ts";
@@ -9,6 +12,7 @@ import { createRedisApiKeyStore } from "./adapters/redis-api-keys.ts";
 import { createRedisClientStore } from "./adapters/redis-clients.ts";
 import { createRedisIdentityStore } from "./adapters/redis-identities.ts";
 import { createRedisRefreshFamilyStore } from "./adapters/redis-refresh-families.ts";
+import { createRedisRevocationJournal } from "./adapters/redis-revocation-journal.ts";
 import { createRedisRevocationStore } from "./adapters/redis-revocations.ts";
 import { createRedisSessionStore } from "./adapters/redis-sessions.ts";
 import { createRedisSigningKeyStore } from "./adapters/redis-signing-keys.ts";
@@ -16,6 +20,7 @@ import { createSqliteApiKeyStore } from "./adapters/sqlite-api-keys.ts";
 import { createSqliteClientStore } from "./adapters/sqlite-clients.ts";
 import { createSqliteIdentityStore } from "./adapters/sqlite-identities.ts";
 import { createSqliteRefreshFamilyStore } from "./adapters/sqlite-refresh-families.ts";
+import { createSqliteRevocationJournal } from "./adapters/sqlite-revocation-journal.ts";
 import { createSqliteRevocationStore } from "./adapters/sqlite-revocations.ts";
 import { createSqliteSessionStore } from "./adapters/sqlite-sessions.ts";
 import { createSqliteSigningKeyStore } from "./adapters/sqlite-signing-keys.ts";
@@ -23,6 +28,7 @@ import type { ApiKeyStore } from "./domain/api-keys.ts";
 import type { ClientStore } from "./domain/clients.ts";
 import type { Clock } from "./domain/clock.ts";
 import type { IdentityStore } from "./domain/identities.ts";
+import type { RevocationJournal } from "./domain/revocation-journal.ts";
 import type { RevocationStore } from "./domain/revocations.ts";
 import type { SessionStore } from "./domain/sessions.ts";
 import type { RefreshFamilyStore } from "./domain/tokens/refresh-families.ts";
@@ -35,8 +41,11 @@ export interface Stores {
   readonly signingKeys: SigningKeyStore;
   readonly refreshFamilies: RefreshFamilyStore;
   readonly revocations: RevocationStore;
+  readonly revocationJournal: RevocationJournal;
   readonly clients: ClientStore;
   readonly apiKeys: ApiKeyStore;
+  /** Carries announcements between replicas. */
+  readonly bus: Bus;
   /** Waits until the store can be used. Rejects with `signal`'s reason when it aborts first. */
   ready(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -54,6 +63,9 @@ export interface StoresOptions {
   readonly clock?: Clock;
 }
 
+/** How often to look for what other local processes have published, in milliseconds. */
+const pollMs = 10;
+
 /**
  * Opens Redis where it is configured, the embedded store otherwise.
  *
@@ -67,23 +79,31 @@ export function openStores(options: StoresOptions): Stores {
 
 function openEmbedded({ dataDir, check, clock = Date.now }: StoresOptions): Stores {
   const database = openSqlite(join(dataDir, "auth.db"));
+  const bus = createBus({ log: createSqliteLog({ database, pollMs, now: clock }) });
   const stores: Stores = {
     identities: createSqliteIdentityStore(database),
     sessions: createSqliteSessionStore(database),
     signingKeys: createSqliteSigningKeyStore(database),
     refreshFamilies: createSqliteRefreshFamilyStore(database),
     revocations: createSqliteRevocationStore(database, clock),
+    revocationJournal: createSqliteRevocationJournal(database),
     clients: createSqliteClientStore(database, clock),
     apiKeys: createSqliteApiKeyStore(database),
+    bus,
     ready: async () => {},
-    close: async () => database.close(),
+    async close() {
+      await bus.close();
+      database.close();
+    },
   };
   check.set(true);
   return stores;
 }
 
 function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
-  const redis = createRedisConnector({ url: redisUrl })("commands");
+  const connect = createRedisConnector({ url: redisUrl });
+  const redis = connect("commands");
+  const bus = createBus({ log: createRedisLog({ connect }) });
   check.set(false, "connecting to Redis");
   tellRedisState(redis, logger, (ok, detail) => check.set(ok, detail));
   return {
@@ -92,12 +112,15 @@ function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
     signingKeys: createRedisSigningKeyStore(redis),
     refreshFamilies: createRedisRefreshFamilyStore(redis),
     revocations: createRedisRevocationStore(redis),
+    revocationJournal: createRedisRevocationJournal(redis),
     clients: createRedisClientStore(redis),
     apiKeys: createRedisApiKeyStore(redis),
+    bus,
     async ready(signal) {
       if (redis.status !== "ready") await once(redis, "ready", { signal });
     },
     async close() {
+      await bus.close();
       redis.disconnect();
     },
   };
