@@ -11,6 +11,8 @@ import { PolicyAdminService } from "../gen/gatehouse/policy/v1/policy_admin_serv
 import { PolicyService } from "../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import { parseMapping } from "../src/auth/check/mapping-file.ts";
 import { authFields } from "../src/auth/config.ts";
+import { createRevocationMetrics } from "../src/auth/revocation-metrics.ts";
+import { createTokenMetrics } from "../src/auth/token-metrics.ts";
 import { policyFields } from "../src/policy/config.ts";
 import { type ConfigField, readConfig } from "../src/shared/config/config.ts";
 import { createMetrics } from "../src/shared/metrics/metrics.ts";
@@ -213,10 +215,12 @@ test("metric names in dashboards, alerts, autoscalers and docs are exported by t
   const admission = new Admission(defaultOverloadLimits);
   observeAdmission(registry, admission);
   admission.close();
+  createRevocationMetrics(registry).watch({ isFresh: () => false, position: undefined, watchers: 0 });
+  createTokenMetrics(registry);
   const exported = new Set(registry.getMetricsAsArray().map((metric) => metric.name));
   const base = (name: string): string => (exported.has(name) ? name : name.replace(/_(bucket|sum|count)$/, ""));
   const dashboard = await read("k8s/monitoring/dashboards/gatehouse.json");
-  const pattern = /\b(?:service|circuit|cache|process|nodejs)_[a-z0-9]+_[a-z0-9_]+\b/g;
+  const pattern = /\b(?:service|circuit|cache|process|nodejs|revocations?|token)_[a-z0-9]+_[a-z0-9_]+\b/g;
   const texts = [dashboard, await read("k8s/monitoring/rules.yaml"), await read("k8s/monitoring/rules-test.yaml")];
   const names = texts.flatMap((text) => text.match(pattern) ?? []);
   assert.ok(names.length > 20);

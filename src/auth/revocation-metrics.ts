@@ -10,7 +10,7 @@ export interface RevocationMetrics {
   /** Revocations that some replica had left half done were carried out. */
   resumed(count: number): void;
   /** Shows the feed from now on. */
-  watch(feed: RevocationFeed): void;
+  watch(feed: Pick<RevocationFeed, "isFresh" | "position" | "watchers">): void;
 }
 
 export function createRevocationMetrics(registry: Registry): RevocationMetrics {
