@@ -116,6 +116,7 @@ async function measure(replicas: readonly AuthReplica[], targets: readonly Targe
     acceptedAfterReply: 0,
     acceptedAfterBound: 0,
     refusedEarly: 0,
+    latencies: [],
     failed: {},
   };
   const inFlight = new Set<Promise<void>>();
