@@ -16,8 +16,8 @@ const loadCore = 0;
 const checksPerSecond = 200;
 /** Logins in flight: more than are hashed and wait, so that some are refused at any time. */
 const loginsInFlight = 100;
-/** How long a refused one waits before it comes again. A patient caller would heed RetryInfo, and wait for longer. */
-const retryMs = 50;
+/** How long a refused one waits before it comes again. RetryInfo says a second. */
+const retryMs = 500;
 const rounds = 3;
 const path = "/gatehouse.auth.v1.AuthService/Authenticate";
 

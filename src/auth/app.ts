@@ -14,6 +14,7 @@ import type { ServiceApp } from "../shared/lifecycle/run-service.ts";
 import { createMetrics } from "../shared/metrics/metrics.ts";
 import { essential, serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
+import { makePoolGiveWay } from "./adapters/give-way.ts";
 import { nodeArgon2 } from "./adapters/node-argon2.ts";
 import { createPolicyDecisions, createPolicyStepUps } from "./adapters/policy-decisions.ts";
 import { bootstrapWhenReady } from "./bootstrap.ts";
@@ -160,6 +161,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
 
   return {
     async start() {
+      await makePoolGiveWay();
       if (config.profile === "demo") {
         await stores.ready(AbortSignal.timeout(5_000));
         await seedDemo(identities, passwords, clock());

@@ -42,6 +42,8 @@ export function createPasswordVerifier(options: PasswordVerifierOptions): Verifi
   }
 
   return async ({ username, password }, { signal }) => {
+    // In a storm of sign-ins most are refused: those are not to cost the store anything.
+    passwords.assertRoom();
     const user = await identities.findUser(foldUserName(username));
     const { matches, outdated } = await passwords.check(password, user?.passwordHash, signal);
     if (user === undefined || !matches || user.disabled) throw notAuthenticated();
