@@ -26,7 +26,6 @@ export async function* watchTopic<D extends DescMessage>(
   const ending = new AbortController();
   const waiting: Message<D>[] = [];
   let failure: Error | undefined;
-  let full = false;
   let onChange: () => void = () => undefined;
   let onRoom: () => void = () => undefined;
 
@@ -45,14 +44,12 @@ export async function* watchTopic<D extends DescMessage>(
     signal: ending.signal,
     staleAfterMs: patienceMs,
     async onMessage(message) {
-      full = waiting.length >= maxWaiting;
-      if (full) await new Promise<void>((resolve) => (onRoom = resolve));
-      full = false;
+      if (waiting.length >= maxWaiting) await new Promise<void>((resolve) => (onRoom = resolve));
       waiting.push(message);
       onChange();
     },
     onGap: () => end(revocationsNotKept()),
-    onStale: () => end(full ? watcherTooSlow() : revocationsUnconfirmed()),
+    onStale: () => end(waiting.length > 0 ? watcherTooSlow() : revocationsUnconfirmed()),
   });
   const lost = (): void => end(revocationsUnconfirmed());
   follower.closed.then(lost, lost);
