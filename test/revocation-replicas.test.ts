@@ -148,6 +148,9 @@ describe("three replicas on one Redis", () => {
   });
 
   it("leave a user as many sessions as are allowed, however many are opened at once", async () => {
+    const applied = (): Promise<number[]> =>
+      Promise.all(replicas.map((replica) => replica.metric("revocation_propagation_seconds_count")));
+    const before = await applied();
     const opened = await Promise.all(
       Array.from({ length: sessionLimit + 15 }, (_, i) => signIn(replicas[i % 3]!.auth, [], "bob")),
     );
@@ -155,6 +158,9 @@ describe("three replicas on one Redis", () => {
     const alive = opened.filter((_, i) => answers[i]?.every((each) => each === "ok"));
     assert.equal(alive.length, sessionLimit);
     for (const each of answers) assert.equal(new Set(each).size, 1, "the replicas agree");
+    await until("those that were crowded out are announced", async () =>
+      (await applied()).every((count, i) => count >= (before[i] ?? 0) + 15),
+    );
 
     const [one, two] = alive;
     assert.ok(one !== undefined && two !== undefined);

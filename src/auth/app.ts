@@ -86,6 +86,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     idleTimeoutMs: config.sessionIdleTimeoutMs,
     maxAgeMs: config.sessionMaxAgeMs,
     limit: config.sessionLimit,
+    onCrowdedOut: (sessionId) => tokens.revocations.revoke({ kind: "session", sessionId }),
   });
   const { identities } = stores;
   const sessionToken = createSessionTokenVerifier({ identities, sessions });
