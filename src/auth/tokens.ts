@@ -6,7 +6,6 @@ import type { Route } from "../shared/rpc/edge/routes.ts";
 import { ServiceError } from "../shared/service-error.ts";
 import { createBusRevocationFeed } from "./adapters/bus-revocation-feed.ts";
 import type { AuthConfig } from "./config.ts";
-import { demoEncryptionKey } from "./demo-encryption-key.ts";
 import type { ApiKeys } from "./domain/api-keys.ts";
 import type { Clock } from "./domain/clock.ts";
 import type { Authenticator } from "./domain/credentials/authenticator.ts";
@@ -25,6 +24,7 @@ import { createIntrospection, type Introspect } from "./domain/tokens/introspect
 import { createKeyRing, type KeyRing } from "./domain/tokens/key-ring.ts";
 import { createLiveTokens } from "./domain/tokens/live-tokens.ts";
 import { createTokenIssuer, type TokenIssuer } from "./domain/tokens/token-issuer.ts";
+import { encryptionKeysOf } from "./encryption-keys.ts";
 import { followRevocations } from "./follow-revocations.ts";
 import { paths } from "./oauth/metadata.ts";
 import { oauthRoutes } from "./oauth/routes.ts";
@@ -219,8 +219,7 @@ function createIssuing(
   const demo = config.profile === "demo";
   const issuer = config.issuer || (demo ? demoIssuer(config) : "");
   if (issuer === "") return undefined;
-  const configured = config.encryptionKeys;
-  const encryptionKeys = configured.length === 0 && demo ? demoEncryptionKey(config.dataDir) : configured;
+  const encryptionKeys = encryptionKeysOf(config);
   if (encryptionKeys.length === 0) throw new ConfigError(["AUTH_ENCRYPTION_KEY is required with AUTH_ISSUER"]);
   const keys = createKeyRing({
     store,
