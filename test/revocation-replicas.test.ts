@@ -142,7 +142,13 @@ describe("three replicas on one Redis", () => {
       await untilAll("good tokens are accepted again", token, "ok");
     }
     assert.deepEqual(await sayAll(accessToken), all(Code.Unauthenticated));
-    await revoke(sessionToken);
+    // The bus has a connection of its own, which may take a moment longer.
+    await until("a revocation is acknowledged", () =>
+      revoke(sessionToken).then(
+        () => true,
+        () => false,
+      ),
+    );
     assert.deepEqual(await sayAll(sessionToken), all(Code.Unauthenticated));
     for (const { auth } of replicas) await auth.waitForRevocation({ position }, { timeoutMs: 10_000 });
   });
