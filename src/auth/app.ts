@@ -32,6 +32,7 @@ import { createSessions } from "./domain/sessions.ts";
 import { createUsers } from "./domain/users.ts";
 import { createWorkQueue } from "./domain/work-queue.ts";
 import { policyUnavailableReason } from "./errors.ts";
+import { createExternalIdentities } from "./external-app.ts";
 import { createGuard, guarded } from "./guard.ts";
 import { createAuthenticateHandler } from "./handlers/authenticate.ts";
 import { createAuthorizeHandler } from "./handlers/authorize.ts";
@@ -90,12 +91,22 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
   const tokens = createTokens({ config, stores, sessions, apiKeys, sessionToken, clock, logger, metrics });
   const { issuer, introspect, revocations } = tokens;
   const endSessions = (user: string): Promise<string> => revocations.revoke({ kind: "user", user });
+  const externals = createExternalIdentities({
+    config,
+    ownIssuer: tokens.issuerName,
+    principals: tokens.principals,
+    revocations,
+    clock,
+    logger,
+    metrics,
+  });
   const users = createUsers({ identities, passwords, clock, endSessions });
   const authenticate = createAuthenticator({
     password: createPasswordVerifier({ identities, passwords, sessions }),
     bearerToken: tokens.bearerToken,
     client: tokens.client,
     apiKey: createApiKeyVerifier({ identities, apiKeys }),
+    ...externals.verifiers,
   });
 
   const policyOptions = policyClientOptions(config);
@@ -164,6 +175,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
         const { signal } = stopping;
         bootstrapped = bootstrapWhenReady({ identities, apiKeys, clock, announce, ready, logger, signal });
       }
+      externals.start();
       await tokens.start();
       return await host.start();
     },
@@ -171,6 +183,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
       stopping.abort();
       await host.drain();
       tokens.stop();
+      externals.stop();
       check.close();
       await bootstrapped;
       policy.close();

@@ -2,10 +2,11 @@ import type { ConfigFields } from "../shared/config/config.ts";
 import { type HostSettings, hostFields } from "../shared/config/host-settings.ts";
 import { boolean, duration, host, integer, port, text } from "../shared/config/parsers.ts";
 import { type StoreSettings, storeFields } from "../shared/config/store-settings.ts";
+import { type ExternalSettings, externalFields } from "./external-settings.ts";
 import { type TokenSettings, tokenFields } from "./token-settings.ts";
 
 /** Values of auth-service's configuration. Names that end in `Ms` are in milliseconds. */
-export interface AuthConfig extends HostSettings, StoreSettings, TokenSettings {
+export interface AuthConfig extends HostSettings, StoreSettings, TokenSettings, ExternalSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
   readonly httpHost: string;
@@ -32,6 +33,7 @@ export interface AuthConfig extends HostSettings, StoreSettings, TokenSettings {
 export const authFields: ConfigFields<AuthConfig> = {
   ...hostFields,
   ...tokenFields,
+  ...externalFields,
   grpcHost: {
     env: "AUTH_GRPC_HOST",
     doc: "Address of the gRPC port. `0.0.0.0` to be reached from other machines.",

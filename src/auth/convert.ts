@@ -46,8 +46,18 @@ export function accessOf({ action, resource, context }: AuthorizeRequest): Acces
 }
 
 /** What the domain is told of a call. */
-export function callOf({ signal, peerAddress, deadline, traceparent, requestId }: CallContext): DecisionCall {
-  return { signal, peerAddress, traceparent, requestId, ...(deadline === undefined ? {} : { deadline }) };
+export function callOf(context: CallContext & { readonly peerPrincipal?: string | undefined }): DecisionCall {
+  const { signal, peerAddress, peerPrincipal, deadline, traceparent, requestId } = context;
+  const forwardedClientCert = context.header("x-forwarded-client-cert");
+  return {
+    signal,
+    peerAddress,
+    traceparent,
+    requestId,
+    ...(peerPrincipal === undefined ? {} : { peerPrincipal }),
+    ...(forwardedClientCert === undefined ? {} : { forwardedClientCert }),
+    ...(deadline === undefined ? {} : { deadline }),
+  };
 }
 
 export function authenticateResponse(

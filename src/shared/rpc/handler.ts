@@ -21,7 +21,7 @@ export interface CallContext {
   readonly draining: AbortSignal;
   /** Address of the peer, without its port. */
   readonly peerAddress: string;
-  /** First value of a request header, by its lower-case name. */
+  /** Value of a request header, by its lower-case name; repeated ones are joined by commas (RFC 9110 section 5.3). */
   header(name: string): string | undefined;
   readonly logger: Logger;
 }

@@ -46,7 +46,7 @@ export function createLiveTokens({ tokens, sessions, revocations, principals }: 
         [
           revocations.isRevoked(token),
           sessionOf(token, use),
-          principals(principalType, subject),
+          principals(principalType, subject, token.external),
           clientOf(token),
         ] as const,
         ([revoked, session, known, client]) => {
