@@ -22,6 +22,7 @@ import type { AuthConfig } from "./config.ts";
 import { seedDemo } from "./demo.ts";
 import { createApiKeys } from "./domain/api-keys.ts";
 import { createAccessDecider, createAuthorizer } from "./domain/authorizer.ts";
+import { createClientAdmin } from "./domain/client-admin.ts";
 import type { Clock } from "./domain/clock.ts";
 import { createApiKeyVerifier } from "./domain/credentials/api-key.ts";
 import { createAuthenticator } from "./domain/credentials/authenticator.ts";
@@ -39,6 +40,8 @@ import { createAuthorizeHandler } from "./handlers/authorize.ts";
 import { createIntrospectHandler } from "./handlers/introspect.ts";
 import { createListSessionsHandler } from "./handlers/list-sessions.ts";
 import { createApiKeyHandlers } from "./handlers/manage-api-keys.ts";
+import { createClientHandlers } from "./handlers/manage-clients.ts";
+import { createKeyHandlers } from "./handlers/manage-keys.ts";
 import { createUserHandlers } from "./handlers/manage-users.ts";
 import { createRefreshHandler } from "./handlers/refresh.ts";
 import { createRevokeHandler } from "./handlers/revoke.ts";
@@ -101,6 +104,12 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     metrics,
   });
   const users = createUsers({ identities, passwords, clock, endSessions });
+  const clients = createClientAdmin({
+    store: stores.clients,
+    clock,
+    random: randomBytes,
+    revokeTokens: (client) => revocations.revoke({ kind: "client", client }),
+  });
   const authenticate = createAuthenticator({
     password: createPasswordVerifier({ identities, passwords, sessions }),
     bearerToken: tokens.bearerToken,
@@ -150,6 +159,8 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
           guarded(guard, {
             ...createUserHandlers(users, sessions),
             ...createApiKeyHandlers({ apiKeys, users, revocations, clock }),
+            ...createClientHandlers(clients),
+            ...createKeyHandlers(tokens.keys),
           }),
         ),
       ),

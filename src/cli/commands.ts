@@ -1,5 +1,13 @@
 import type { Command } from "./command.ts";
 import { cedarCorpus } from "./commands/cedar-corpus.ts";
+import {
+  clientCreate,
+  clientDelete,
+  clientGet,
+  clientList,
+  clientRotateSecret,
+  clientUpdate,
+} from "./commands/client.ts";
 import { keyCreate, keyList, keyRevoke } from "./commands/key.ts";
 import { policyDiff } from "./commands/policy-diff.ts";
 import { policyFormat } from "./commands/policy-format.ts";
@@ -9,6 +17,7 @@ import { policyShadowReport, policyShadowSet, policyShadowStop } from "./command
 import { policyTest } from "./commands/policy-test.ts";
 import { policyValidate } from "./commands/policy-validate.ts";
 import { sessionEnd, sessionEndAll, sessionList } from "./commands/session.ts";
+import { keysList, keysRotate } from "./commands/signing-keys.ts";
 import { userGet, userList } from "./commands/user-read.ts";
 import { userCreate, userDelete, userSetPassword, userUpdate } from "./commands/user-write.ts";
 
@@ -34,6 +43,14 @@ export const COMMANDS: readonly Command[] = [
   keyCreate,
   keyList,
   keyRevoke,
+  clientCreate,
+  clientGet,
+  clientList,
+  clientUpdate,
+  clientRotateSecret,
+  clientDelete,
+  keysRotate,
+  keysList,
   sessionList,
   sessionEnd,
   sessionEndAll,
