@@ -9,8 +9,8 @@ export interface TestIssuer {
   readonly url: string;
   /** Keys it publishes, by their ids. */
   readonly keys: Map<string, IssuerKey>;
-  /** What it answers to whoever asks for its keys; undefined: its keys. */
-  jwks: ((path: string) => string | Buffer) | undefined;
+  /** What it does when it is asked for its keys; undefined: answers them. */
+  onKeys: RequestListener | undefined;
   /** The discovery document. */
   discovery: Record<string, unknown>;
   /** How often the keys were asked for. */
@@ -61,7 +61,8 @@ export async function startIssuer({ tls, name }: TestIssuerOptions = {}): Promis
     }
     issuer.fetches += 1;
     const own = { keys: [...issuer.keys.values()].map(({ publicJwk }) => publicJwk) };
-    response.end(issuer.jwks?.(request.url ?? "") ?? JSON.stringify(own));
+    if (issuer.onKeys === undefined) response.end(JSON.stringify(own));
+    else issuer.onKeys(request, response);
   };
 
   async function listen(): Promise<void> {
@@ -75,7 +76,7 @@ export async function startIssuer({ tls, name }: TestIssuerOptions = {}): Promis
   const issuer: TestIssuer = {
     url,
     keys: new Map(),
-    jwks: undefined,
+    onKeys: undefined,
     discovery: { issuer: name ?? url, jwks_uri: `${url}/keys` },
     fetches: 0,
     authorizations: [],
