@@ -29,6 +29,14 @@ test("the roles of Gatehouse itself are given by an entry alone", () => {
   ]);
 });
 
+test("what is too much to be kept whole refuses the token", () => {
+  const groups = (count: number, length: number) =>
+    Array.from({ length: count }, (_, n) => String(n).padEnd(length, "x"));
+  assert.equal(rolesOf({ groups: groups(64, 60) })?.length, 64);
+  assert.equal(rolesOf({ groups: groups(65, 10) }), undefined);
+  assert.equal(rolesOf({ groups: groups(64, 64) }), undefined);
+});
+
 test("roles come as a list or as words", () => {
   assert.deepEqual(rolesOf({ groups: "read  write" }), ["read", "write"]);
   assert.deepEqual(rolesOf({ groups: ["read", 7, null, "", ["x"]] }), ["read"]);

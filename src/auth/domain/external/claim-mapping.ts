@@ -40,7 +40,8 @@ export type SubjectMapper = (claims: JWTPayload) => ExternalSubject | undefined;
 const maxIdBytes = 512;
 const maxRoles = 64;
 const maxRoleBytes = 128;
-const maxAttributesBytes = 4_096;
+/** Of all roles, and of all attributes: an access token that they are exchanged for has to hold both. */
+const maxBytes = 4_096;
 /** Roles that Gatehouse itself goes by. No issuer gives them by their name, only by an entry in `names`. */
 const reservedRole = /^gatehouse-/i;
 const unfit = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
@@ -99,7 +100,7 @@ function rolesOf(
     if (Buffer.byteLength(role) > maxRoleBytes) continue;
     roles.add(role);
   }
-  return roles.size > maxRoles ? "unfit" : [...roles];
+  return roles.size > maxRoles || Buffer.byteLength([...roles].join()) > maxBytes ? "unfit" : [...roles];
 }
 
 /** A claim without a value, and one that Cedar could not hold, is no attribute. */
@@ -109,7 +110,7 @@ function attributesOf(claims: JWTPayload, mapping: ReadonlyMap<string, ClaimPath
     const value = claimAt(claims, path);
     if (value !== undefined && attributesFault({ [name]: value }) === undefined) attributes[name] = value;
   }
-  return Buffer.byteLength(JSON.stringify(attributes)) > maxAttributesBytes ? "unfit" : attributes;
+  return Buffer.byteLength(JSON.stringify(attributes)) > maxBytes ? "unfit" : attributes;
 }
 
 function amrOf(claims: JWTPayload, path: ClaimPath | undefined): readonly string[] {

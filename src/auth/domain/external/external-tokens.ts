@@ -53,12 +53,15 @@ interface Remembered {
   readonly key: KeyObject;
 }
 
+/** Bounds what is remembered of many large tokens, in characters of a token. */
+const meanLength = 2_048;
 /** The end of the year 9999, beyond which no time of the contract is. */
 const endOfTime = 253_402_300_799_000;
 
 export function createExternalTokens({ issuers, clock, cacheSize, observer }: ExternalTokensOptions): ExternalTokens {
   const byName = new Map(issuers.map((issuer) => [issuer.name, issuer]));
-  const cache = cacheSize === 0 ? undefined : new LRUCache<string, Remembered>({ max: cacheSize });
+  const cache =
+    cacheSize === 0 ? undefined : new LRUCache<string, Remembered>({ max: cacheSize, maxSize: cacheSize * meanLength });
 
   async function check(text: string, issuer: ExternalIssuer, key: KeyObject): Promise<ExternalToken | undefined> {
     const { algorithms, audiences, tokenType, skewMs } = issuer;
@@ -87,7 +90,7 @@ export function createExternalTokens({ issuers, clock, cacheSize, observer }: Ex
     return chain(issuer.keys.find(claimed.keyId, claimed.algorithm), (key) => {
       if (key === undefined) return undefined;
       return chain(check(text, issuer, key), (token) => {
-        if (token !== undefined) cache?.set(name, { token, issuer, key });
+        if (token !== undefined) cache?.set(name, { token, issuer, key }, { size: text.length });
         return token;
       });
     });

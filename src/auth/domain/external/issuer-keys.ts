@@ -94,17 +94,25 @@ export function createIssuerKeys({ source, times, clock, onRefresh }: IssuerKeys
 
   const unavailable = (): Error => issuerUnavailable(Math.max(firstRetryMs, retryAt - clock()));
 
+  /** Whether an attempt may be made for a key that is not known, or while none is. */
+  function maySearch(): boolean {
+    const now = clock();
+    return now >= retryAt && (now >= searchAt || !areGood());
+  }
+
   async function search(keyId: string | undefined, algorithm: string): Promise<KeyObject | undefined> {
-    if (refreshing !== undefined) {
-      await refreshing;
-    } else if (clock() >= retryAt && (!areGood() || clock() >= searchAt)) {
-      if (areGood()) searchAt = clock() + times.cooldownMs;
+    // An attempt that was under way may have begun before the key was published: then one more is made.
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      if (refreshing === undefined) {
+        if (!maySearch()) break;
+        searchAt = clock() + times.cooldownMs;
+      }
       await refresh();
+      const key = areGood() ? findKey(keys, keyId, algorithm) : undefined;
+      if (key !== undefined) return key;
     }
-    if (!areGood()) throw unavailable();
-    const key = findKey(keys, keyId, algorithm);
-    if (key === undefined && failures > 0) throw unavailable();
-    return key;
+    if (failures > 0 || !areGood()) throw unavailable();
+    return undefined;
   }
 
   return {
