@@ -7,9 +7,11 @@ import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel as Idempotency } from "@bufbuild/protobuf/wkt";
 import { parseAllDocuments } from "yaml";
 import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
+import { SecondFactorService } from "../gen/gatehouse/auth/v1/second_factor_service_pb.ts";
 import { PolicyAdminService } from "../gen/gatehouse/policy/v1/policy_admin_service_pb.ts";
 import { PolicyService } from "../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import { parseMapping } from "../src/auth/check/mapping-file.ts";
+import { createCheckMetrics } from "../src/auth/check-metrics.ts";
 import { authFields } from "../src/auth/config.ts";
 import { policyFields } from "../src/policy/config.ts";
 import { type ConfigField, readConfig } from "../src/shared/config/config.ts";
@@ -150,7 +152,7 @@ test("the image runs the Node that the project is developed on", async () => {
   }
 });
 
-const contracts: readonly DescService[] = [AuthService, PolicyService, PolicyAdminService];
+const contracts: readonly DescService[] = [AuthService, SecondFactorService, PolicyService, PolicyAdminService];
 const methods = new Map<string, DescMethod>(
   contracts.flatMap((service) => service.methods.map((method) => [`/${service.typeName}/${method.name}`, method])),
 );
@@ -213,10 +215,11 @@ test("metric names in dashboards, alerts, autoscalers and docs are exported by t
   const admission = new Admission(defaultOverloadLimits);
   observeAdmission(registry, admission);
   admission.close();
+  createCheckMetrics(registry);
   const exported = new Set(registry.getMetricsAsArray().map((metric) => metric.name));
   const base = (name: string): string => (exported.has(name) ? name : name.replace(/_(bucket|sum|count)$/, ""));
   const dashboard = await read("k8s/monitoring/dashboards/gatehouse.json");
-  const pattern = /\b(?:service|circuit|cache|process|nodejs)_[a-z0-9]+_[a-z0-9_]+\b/g;
+  const pattern = /\b(?:service|circuit|cache|check|process|nodejs)_[a-z0-9]+_[a-z0-9_]+\b/g;
   const texts = [dashboard, await read("k8s/monitoring/rules.yaml"), await read("k8s/monitoring/rules-test.yaml")];
   const names = texts.flatMap((text) => text.match(pattern) ?? []);
   assert.ok(names.length > 20);

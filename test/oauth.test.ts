@@ -186,6 +186,13 @@ describe("a stock OAuth client", () => {
     assert.ok((await oidc.refreshTokenGrant(app, second.refresh_token!)).access_token);
   });
 
+  it("refreshes to no more than it may have itself", async () => {
+    const { refreshToken } = await signIn(server.client, ["read", "admin"]);
+    const config = await bySecret();
+    assert.equal(await refusal(oidc.refreshTokenGrant(config, refreshToken, { scope: "admin" })), "400 invalid_scope");
+    assert.equal((await oidc.refreshTokenGrant(config, refreshToken)).scope, "read");
+  });
+
   it("exchanges a user's token for one that is no stronger", async () => {
     const { accessToken, sessionToken, sessionId } = await signIn(server.client, ["read", "admin"]);
     const config = await bySecret();
@@ -275,8 +282,14 @@ describe("a stock OAuth client", () => {
       await bySecret("leaver"),
       refreshToken,
     );
+    const { access_token: others } = await oidc.clientCredentialsGrant(await bySecret("other"));
+    const { access_token: delegated } = await oidc.genericGrantRequest(await bySecret("leaver"), exchangeGrant, {
+      subject_token: others,
+      subject_token_type: accessTokenType,
+    });
+    assert.equal((await authenticate(delegated)).principal?.id, "other");
     await server.stores.clients.update("leaver", { disabled: true });
-    for (const token of [own, users]) await assert.rejects(authenticate(token), { code: 16 });
+    for (const token of [own, users, delegated]) await assert.rejects(authenticate(token), { code: 16 });
     assert.match(await refusal(oidc.refreshTokenGrant(await bySecret("leaver"), next!)), /^401/);
     assert.equal((await authenticate(accessToken)).principal?.id, "alice");
   });

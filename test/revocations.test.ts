@@ -182,11 +182,21 @@ for (const [name, start] of Object.entries(backends)) {
     it("of a client take its own tokens and those that users gave it, and no one else's", async () => {
       const { session, accessToken, refreshToken = "" } = await signIn("bob");
       const own = await grant(ofClient);
+      const delegated = await grant({ ...ofClient, clientId: "shop" });
+      const exchanged = await grant({ principalType: "Client", subject: "shop", clientId: "reports" });
       const another = await grant({ principalType: "Client", subject: "shop", clientId: "shop" });
-      const given = await replicas[0].issuer.refresh({ token: refreshToken, scopes: [], client: "reports" });
+      const given = await replicas[0].issuer.refresh({
+        token: refreshToken,
+        scopes: [],
+        client: { id: "reports", scopes: [] },
+      });
       await replicas[1].revocations.revoke({ kind: "client", client: "reports" });
-      for (const token of [own, given.accessToken]) assert.equal(await isGood(token), false);
-      const use = replicas[0].issuer.refresh({ token: given.refreshToken ?? "", scopes: [], client: "reports" });
+      for (const token of [own, delegated, exchanged, given.accessToken]) assert.equal(await isGood(token), false);
+      const use = replicas[0].issuer.refresh({
+        token: given.refreshToken ?? "",
+        scopes: [],
+        client: { id: "reports", scopes: [] },
+      });
       await assert.rejects(use, { code: "UNAUTHENTICATED" });
       for (const token of [accessToken, another]) assert.equal(await isGood(token), true);
       now += 1;

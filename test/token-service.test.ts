@@ -38,6 +38,7 @@ describe("tokens", () => {
       sid: sessionId,
       scope: "write",
       amr: ["pwd"],
+      acr: "aal1",
     });
   });
 

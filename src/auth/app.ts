@@ -4,7 +4,9 @@ import type { Logger } from "pino";
 import { Authorization } from "../../gen/envoy/service/auth/v3/external_auth_pb.ts";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { IdentityService } from "../../gen/gatehouse/auth/v1/identity_service_pb.ts";
+import { SecondFactorService } from "../../gen/gatehouse/auth/v1/second_factor_service_pb.ts";
 import { PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import type { ClientTls } from "../shared/client/channel.ts";
 import { createDecisionClient } from "../shared/client/decisions/decision-client.ts";
 import { createServiceClient, type ServiceClientOptions } from "../shared/client/service-client.ts";
 import { assertLoopback } from "../shared/config/demo-profile.ts";
@@ -14,6 +16,7 @@ import type { ServiceApp } from "../shared/lifecycle/run-service.ts";
 import { createMetrics } from "../shared/metrics/metrics.ts";
 import { essential, serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
+import { openTls } from "../shared/tls/open-tls.ts";
 import { nodeArgon2 } from "./adapters/node-argon2.ts";
 import { createPolicyDecisions, createPolicyStepUps } from "./adapters/policy-decisions.ts";
 import { bootstrapWhenReady } from "./bootstrap.ts";
@@ -23,15 +26,21 @@ import { seedDemo } from "./demo.ts";
 import { createApiKeys } from "./domain/api-keys.ts";
 import { createAccessDecider, createAuthorizer } from "./domain/authorizer.ts";
 import { createClientAdmin } from "./domain/client-admin.ts";
+import { clientNetwork } from "./domain/client-network.ts";
 import type { Clock } from "./domain/clock.ts";
 import { createApiKeyVerifier } from "./domain/credentials/api-key.ts";
 import { createAuthenticator } from "./domain/credentials/authenticator.ts";
+import type { Attempt } from "./domain/credentials/credential.ts";
 import { createPasswordVerifier } from "./domain/credentials/password.ts";
 import { createSessionTokenVerifier } from "./domain/credentials/session-token.ts";
+import { createLockout } from "./domain/lockout.ts";
 import { createPasswords } from "./domain/passwords.ts";
+import { createSecondFactors } from "./domain/second-factors.ts";
+import { createSecretBox, type SecretBox } from "./domain/secret-box.ts";
 import { createSessions } from "./domain/sessions.ts";
 import { createUsers } from "./domain/users.ts";
 import { createWorkQueue } from "./domain/work-queue.ts";
+import { encryptionKeysOf } from "./encryption-keys.ts";
 import { policyUnavailableReason } from "./errors.ts";
 import { createExternalIdentities } from "./external-app.ts";
 import { createGuard, guarded } from "./guard.ts";
@@ -42,10 +51,15 @@ import { createListSessionsHandler } from "./handlers/list-sessions.ts";
 import { createApiKeyHandlers } from "./handlers/manage-api-keys.ts";
 import { createClientHandlers } from "./handlers/manage-clients.ts";
 import { createKeyHandlers } from "./handlers/manage-keys.ts";
+import { createSignInHandlers } from "./handlers/manage-sign-in.ts";
 import { createUserHandlers } from "./handlers/manage-users.ts";
 import { createRefreshHandler } from "./handlers/refresh.ts";
 import { createRevokeHandler } from "./handlers/revoke.ts";
-import { observeSignIns } from "./sign-in-metrics.ts";
+import { createSecondFactorHandlers } from "./handlers/second-factors.ts";
+import { createSessionCaller } from "./handlers/session-caller.ts";
+import { observeLockout } from "./lockout-metrics.ts";
+import { lockoutRules } from "./sign-in-config.ts";
+import { countSignIns, observeSignIns } from "./sign-in-metrics.ts";
 import { openStores } from "./stores.ts";
 import { createTokens } from "./tokens.ts";
 
@@ -59,13 +73,14 @@ export interface AuthAppOverrides {
 /**
  * Puts auth-service together from its configuration.
  *
- * @throws ConfigError, SqliteOpenError, MigrationError, RedisUrlError
+ * @throws ConfigError, CertificateError, SqliteOpenError, MigrationError, RedisUrlError
  */
 export function createAuthApp(config: AuthConfig, logger: Logger, overrides: AuthAppOverrides = {}): ServiceApp {
   if (config.profile === "demo") assertLoopback({ AUTH_GRPC_HOST: config.grpcHost, AUTH_HTTP_HOST: config.httpHost });
   const clock = overrides.clock ?? Date.now;
   const readiness = createReadiness();
   const metrics = createMetrics({ service: "auth-service" });
+  const tls = openTls(config, { peerPrefix: "POLICY", logger, metrics, readiness });
 
   const stores = openStores({ ...config, logger, check: readiness.add("store"), clock });
   const queue = createWorkQueue({
@@ -89,6 +104,21 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     limit: config.sessionLimit,
   });
   const { identities } = stores;
+  const lockout = createLockout({
+    store: stores.lockout,
+    clock,
+    rules: lockoutRules(config),
+    observer: observeLockout(metrics.registry),
+  });
+  const secondFactors = createSecondFactors({
+    store: stores.secondFactors,
+    secretBox: createConfiguredSecretBox(config),
+    clock,
+    random: randomBytes,
+    issuer: config.secondFactorIssuer,
+  });
+  const networkOf = (attempt: Attempt): string | undefined => clientNetwork(attempt, config.trustedProxies);
+  const verifyPassword = createPasswordVerifier({ identities, passwords, secondFactors, sessions, lockout, networkOf });
   const sessionToken = createSessionTokenVerifier({ identities, sessions });
   const apiKeys = createApiKeys({ store: stores.apiKeys, clock, random: randomBytes });
   const tokens = createTokens({ config, stores, sessions, apiKeys, sessionToken, clock, logger, metrics });
@@ -103,25 +133,37 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     logger,
     metrics,
   });
-  const users = createUsers({ identities, passwords, clock, endSessions });
   const clients = createClientAdmin({
     store: stores.clients,
     clock,
     random: randomBytes,
     revokeTokens: (client) => revocations.revoke({ kind: "client", client }),
   });
+  const users = createUsers({
+    identities,
+    passwords,
+    clock,
+    endSessions,
+    removeSecondFactors: (user) => secondFactors.remove(user),
+  });
   const authenticate = createAuthenticator({
-    password: createPasswordVerifier({ identities, passwords, sessions }),
+    password: countSignIns(metrics.registry, verifyPassword),
     bearerToken: tokens.bearerToken,
     client: tokens.client,
     apiKey: createApiKeyVerifier({ identities, apiKeys }),
     ...externals.verifiers,
   });
 
-  const policyOptions = policyClientOptions(config);
+  const policyOptions = policyClientOptions(config, tls.client);
   const policy = createDecisionClient({ ...policyOptions, observer: { breakerState: metrics.breakerState } });
   // A stream of decisions carries no explanations; these are calls of their own.
-  const explainer = createServiceClient(PolicyService, policyOptions);
+  // Few at once, so that a flood of denials takes nothing from decisions.
+  const explainer = createServiceClient(PolicyService, {
+    ...policyOptions,
+    maxRetries: 0,
+    maxConcurrent: 20,
+    maxQueued: 0,
+  });
   const decide = createPolicyDecisions(policy, config.policyTimeoutMs);
   const guard = createGuard({ authenticate, decide, retryAfterMs: config.policyTimeoutMs });
   const deciding = {
@@ -153,11 +195,21 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
       }),
       // Its contract, which is Envoy's, has no annotations to validate by.
       serve(Authorization, { check: check.handler }, { check: () => [] }),
+      serve(
+        SecondFactorService,
+        createSecondFactorHandlers({
+          secondFactors,
+          caller: createSessionCaller({ verify: sessionToken, clock, recentMs: config.secondFactorSignInAgeMs }),
+          lockout,
+          networkOf,
+        }),
+      ),
       essential(
         serve(
           IdentityService,
           guarded(guard, {
             ...createUserHandlers(users, sessions),
+            ...createSignInHandlers(users, lockout),
             ...createApiKeyHandlers({ apiKeys, users, revocations, clock }),
             ...createClientHandlers(clients),
             ...createKeyHandlers(tokens.keys),
@@ -169,6 +221,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     readiness,
     logger,
     metrics,
+    tls: tls.server,
     limits: hostLimits(config),
   });
 
@@ -199,9 +252,15 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
       await bootstrapped;
       policy.close();
       explainer.close();
+      tls.close();
       await stores.close();
     },
   };
+}
+
+function createConfiguredSecretBox(config: AuthConfig): SecretBox | undefined {
+  const keys = encryptionKeysOf(config);
+  return keys.length === 0 ? undefined : createSecretBox(keys, randomBytes);
 }
 
 function argon2Parameters(config: AuthConfig) {
@@ -209,9 +268,10 @@ function argon2Parameters(config: AuthConfig) {
   return { memoryKib, passes, parallelism };
 }
 
-function policyClientOptions(config: AuthConfig): ServiceClientOptions {
+function policyClientOptions(config: AuthConfig, tls: ClientTls | undefined): ServiceClientOptions {
   return {
     address: config.policyAddress,
+    tls,
     target: "policy-service",
     unavailableReason: policyUnavailableReason,
     deadlineMs: config.policyTimeoutMs,

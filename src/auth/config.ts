@@ -2,11 +2,20 @@ import type { ConfigFields } from "../shared/config/config.ts";
 import { type HostSettings, hostFields } from "../shared/config/host-settings.ts";
 import { boolean, duration, host, integer, port, text } from "../shared/config/parsers.ts";
 import { type StoreSettings, storeFields } from "../shared/config/store-settings.ts";
+import { type PeerTlsSettings, peerTlsFields, type TlsSettings, tlsFields } from "../shared/config/tls-settings.ts";
 import { type ExternalSettings, externalFields } from "./external-settings.ts";
+import { type SignInSettings, signInFields } from "./sign-in-config.ts";
 import { type TokenSettings, tokenFields } from "./token-settings.ts";
 
 /** Values of auth-service's configuration. Names that end in `Ms` are in milliseconds. */
-export interface AuthConfig extends HostSettings, StoreSettings, TokenSettings, ExternalSettings {
+export interface AuthConfig
+  extends HostSettings,
+    StoreSettings,
+    TlsSettings,
+    PeerTlsSettings,
+    SignInSettings,
+    TokenSettings,
+    ExternalSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
   readonly httpHost: string;
@@ -48,6 +57,7 @@ export const authFields: ConfigFields<AuthConfig> = {
     fallback: "127.0.0.1",
   },
   httpPort: { env: "AUTH_HTTP_PORT", doc: "HTTP edge of auth-service.", schema: port, fallback: "8081" },
+  ...tlsFields,
   ...storeFields,
   sessionIdleTimeoutMs: {
     env: "SESSION_IDLE_TIMEOUT",
@@ -97,12 +107,14 @@ export const authFields: ConfigFields<AuthConfig> = {
     schema: integer(0, 100_000),
     fallback: "50",
   },
+  ...signInFields,
   policyAddress: {
     env: "POLICY_ADDRESS",
     doc: "Where policy-service listens: `host:port` or a gRPC name such as `dns:///policy-service:50052`.",
     schema: text,
     fallback: "localhost:50052",
   },
+  ...peerTlsFields("POLICY", "policy-service"),
   policyTimeoutMs: {
     env: "POLICY_TIMEOUT",
     doc: "Time given to policy-service, retries included; a caller's deadline can only shorten it.",

@@ -10,6 +10,28 @@ export function notAuthenticated(): ServiceError {
   return new ServiceError("UNAUTHENTICATED", "The credential is not valid.", { reason: "CREDENTIAL_NOT_VALID" });
 }
 
+/** The password is right, and the user has an authenticator. */
+export function secondFactorRequired(): ServiceError {
+  return new ServiceError("UNAUTHENTICATED", "A second factor is needed.", {
+    reason: "SECOND_FACTOR_REQUIRED",
+    metadata: { accepts: "totp_code,backup_code" },
+  });
+}
+
+/** The password is right. A code that was used before is not valid either. */
+export function secondFactorNotValid(): ServiceError {
+  return new ServiceError("UNAUTHENTICATED", "The second factor is not valid.", { reason: "SECOND_FACTOR_NOT_VALID" });
+}
+
+/** The session is good, but not for this: its sign-in is too long ago. */
+export function recentSignInRequired(): ServiceError {
+  return new ServiceError("UNAUTHENTICATED", "Sign in again to do this.", { reason: "RECENT_SIGN_IN_REQUIRED" });
+}
+
+export function noSecondFactor(): ServiceError {
+  return new ServiceError("FAILED_PRECONDITION", "There is no authenticator.", { reason: "NO_SECOND_FACTOR" });
+}
+
 /** This server has no verifier for a kind of credential. */
 export function credentialNotSupported(kind: string): ServiceError {
   return new ServiceError("UNIMPLEMENTED", "This server does not accept credentials of this kind.", {
@@ -19,7 +41,7 @@ export function credentialNotSupported(kind: string): ServiceError {
 }
 
 export function secondFactorNotSupported(): ServiceError {
-  return new ServiceError("UNIMPLEMENTED", "This server does not check second factors.", {
+  return new ServiceError("UNIMPLEMENTED", "This server has no key to keep second factors with.", {
     reason: "SECOND_FACTOR_NOT_SUPPORTED",
   });
 }
@@ -40,6 +62,14 @@ export function scopeNotAllowed(): ServiceError {
 export function signInOverloaded(retryAfterMs: number): ServiceError {
   return new ServiceError("RESOURCE_EXHAUSTED", "Too many sign-ins at once.", {
     reason: "SIGN_IN_OVERLOADED",
+    retryAfterMs,
+  });
+}
+
+/** Too many failures: the same whether or not there is such a user. */
+export function signInLocked(retryAfterMs: number): ServiceError {
+  return new ServiceError("RESOURCE_EXHAUSTED", "Too many failed attempts.", {
+    reason: "TOO_MANY_FAILURES",
     retryAfterMs,
   });
 }

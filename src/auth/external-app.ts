@@ -15,9 +15,11 @@ import { createIssuerMetrics } from "./external-metrics.ts";
 import type { ExternalSettings } from "./external-settings.ts";
 import { IssuersError, readIssuers } from "./issuers/issuers-file.ts";
 import type { IssuerEntry, PrincipalEntry } from "./issuers/issuers-schema.ts";
+import type { SignInSettings } from "./sign-in-config.ts";
+import type { TokenSettings } from "./token-settings.ts";
 
 export interface ExternalIdentitiesOptions {
-  readonly config: ExternalSettings & { readonly tokenCacheSize: number };
+  readonly config: ExternalSettings & Pick<SignInSettings, "trustedProxies"> & Pick<TokenSettings, "tokenCacheSize">;
   /** `iss` of this service; empty when it issues none. */
   readonly ownIssuer: string;
   readonly principals: PrincipalLookup;

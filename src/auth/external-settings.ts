@@ -1,7 +1,6 @@
 import * as v from "valibot";
 import type { ConfigFields } from "../shared/config/config.ts";
 import { text } from "../shared/config/parsers.ts";
-import { AddressRangeError, parseTrustedProxies, type TrustedProxies } from "./domain/client-network.ts";
 import { parseSpiffeId } from "./domain/spiffe-id.ts";
 
 /** Settings of identities that others vouch for. */
@@ -10,21 +9,7 @@ export interface ExternalSettings {
   readonly issuers: string;
   readonly peerTrustDomains: readonly string[];
   readonly peerGateways: readonly string[];
-  readonly trustedProxies: TrustedProxies;
 }
-
-const proxyList: v.GenericSchema<string, TrustedProxies> = v.pipe(
-  v.string(),
-  v.rawTransform(({ dataset, addIssue, NEVER }) => {
-    try {
-      return parseTrustedProxies(dataset.value);
-    } catch (error) {
-      if (!(error instanceof AddressRangeError)) throw error;
-      addIssue({ message: "must be a list of addresses and ranges such as 127.0.0.6,10.0.0.0/8" });
-      return NEVER;
-    }
-  }),
-);
 
 /** Texts separated by commas, none when it is empty. */
 function listOf(isFit: (text: string) => boolean, message: string): v.GenericSchema<string, readonly string[]> {
@@ -54,14 +39,8 @@ export const externalFields: ConfigFields<ExternalSettings> = {
   },
   peerGateways: {
     env: "PEER_GATEWAYS",
-    doc: "SPIFFE ids of gateways, separated by commas, that are not accepted as `peer`: they carry other people's calls.",
+    doc: "SPIFFE ids of gateways, separated by commas: they carry other people's calls, and are not accepted as `peer` themselves.",
     schema: listOf((part) => parseSpiffeId(part) !== undefined, "must be a list of SPIFFE ids"),
-    fallback: "",
-  },
-  trustedProxies: {
-    env: "TRUSTED_PROXIES",
-    doc: "Addresses and CIDR ranges of proxies, separated by commas, whose `x-forwarded-for` tells the client's address and whose `x-forwarded-client-cert` tells the workload; `127.0.0.6` is the peer of a pod with an Istio sidecar. Unset: the peer is the client.",
-    schema: proxyList,
     fallback: "",
   },
 };

@@ -8,22 +8,28 @@ import { openSqlite } from "../shared/store/sqlite.ts";
 import { createRedisApiKeyStore } from "./adapters/redis-api-keys.ts";
 import { createRedisClientStore } from "./adapters/redis-clients.ts";
 import { createRedisIdentityStore } from "./adapters/redis-identities.ts";
+import { createRedisLockoutStore } from "./adapters/redis-lockout.ts";
 import { createRedisRefreshFamilyStore } from "./adapters/redis-refresh-families.ts";
 import { createRedisRevocationStore } from "./adapters/redis-revocations.ts";
+import { createRedisSecondFactorStore } from "./adapters/redis-second-factors.ts";
 import { createRedisSessionStore } from "./adapters/redis-sessions.ts";
 import { createRedisSigningKeyStore } from "./adapters/redis-signing-keys.ts";
 import { createSqliteApiKeyStore } from "./adapters/sqlite-api-keys.ts";
 import { createSqliteClientStore } from "./adapters/sqlite-clients.ts";
 import { createSqliteIdentityStore } from "./adapters/sqlite-identities.ts";
+import { createSqliteLockoutStore } from "./adapters/sqlite-lockout.ts";
 import { createSqliteRefreshFamilyStore } from "./adapters/sqlite-refresh-families.ts";
 import { createSqliteRevocationStore } from "./adapters/sqlite-revocations.ts";
+import { createSqliteSecondFactorStore } from "./adapters/sqlite-second-factors.ts";
 import { createSqliteSessionStore } from "./adapters/sqlite-sessions.ts";
 import { createSqliteSigningKeyStore } from "./adapters/sqlite-signing-keys.ts";
 import type { ApiKeyStore } from "./domain/api-keys.ts";
 import type { ClientStore } from "./domain/clients.ts";
 import type { Clock } from "./domain/clock.ts";
 import type { IdentityStore } from "./domain/identities.ts";
+import type { LockoutStore } from "./domain/lockout.ts";
 import type { RevocationStore } from "./domain/revocations.ts";
+import type { SecondFactorStore } from "./domain/second-factors.ts";
 import type { SessionStore } from "./domain/sessions.ts";
 import type { RefreshFamilyStore } from "./domain/tokens/refresh-families.ts";
 import type { SigningKeyStore } from "./domain/tokens/signing-keys.ts";
@@ -37,6 +43,8 @@ export interface Stores {
   readonly revocations: RevocationStore;
   readonly clients: ClientStore;
   readonly apiKeys: ApiKeyStore;
+  readonly lockout: LockoutStore;
+  readonly secondFactors: SecondFactorStore;
   /** Waits until the store can be used. Rejects with `signal`'s reason when it aborts first. */
   ready(signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -75,6 +83,8 @@ function openEmbedded({ dataDir, check, clock = Date.now }: StoresOptions): Stor
     revocations: createSqliteRevocationStore(database, clock),
     clients: createSqliteClientStore(database, clock),
     apiKeys: createSqliteApiKeyStore(database),
+    lockout: createSqliteLockoutStore(database),
+    secondFactors: createSqliteSecondFactorStore(database),
     ready: async () => {},
     close: async () => database.close(),
   };
@@ -94,6 +104,8 @@ function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
     revocations: createRedisRevocationStore(redis),
     clients: createRedisClientStore(redis),
     apiKeys: createRedisApiKeyStore(redis),
+    lockout: createRedisLockoutStore(redis),
+    secondFactors: createRedisSecondFactorStore(redis),
     async ready(signal) {
       if (redis.status !== "ready") await once(redis, "ready", { signal });
     },

@@ -63,7 +63,7 @@ const scopeList: v.GenericSchema<string, readonly string[]> = v.pipe(
 export const tokenFields: ConfigFields<TokenSettings> = {
   encryptionKeys: {
     env: "AUTH_ENCRYPTION_KEY",
-    doc: "Encrypts the signing keys in the store: 32 bytes in base64 (`openssl rand -base64 32`), the same on every replica. Several, separated by commas: the first encrypts, all decrypt. Required with AUTH_ISSUER; the demo profile makes one in DATA_DIR.",
+    doc: "Encrypts signing keys and the secrets of authenticators in the store: 32 bytes in base64 (`openssl rand -base64 32`), the same on every replica. Several, separated by commas: the first encrypts, all decrypt. Required with AUTH_ISSUER, and for authenticators; the demo profile makes one in DATA_DIR.",
     schema: encryptionKeyList,
     fallback: "",
     sensitive: true,

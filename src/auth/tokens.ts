@@ -5,7 +5,6 @@ import type { Metrics } from "../shared/metrics/metrics.ts";
 import type { Route } from "../shared/rpc/edge/routes.ts";
 import { ServiceError } from "../shared/service-error.ts";
 import type { AuthConfig } from "./config.ts";
-import { demoEncryptionKey } from "./demo-encryption-key.ts";
 import type { ApiKeys } from "./domain/api-keys.ts";
 import type { Clock } from "./domain/clock.ts";
 import type { Authenticator } from "./domain/credentials/authenticator.ts";
@@ -23,6 +22,7 @@ import { createIntrospection, type Introspect } from "./domain/tokens/introspect
 import { createKeyRing, type KeyRing } from "./domain/tokens/key-ring.ts";
 import { createLiveTokens } from "./domain/tokens/live-tokens.ts";
 import { createTokenIssuer, type TokenIssuer } from "./domain/tokens/token-issuer.ts";
+import { encryptionKeysOf } from "./encryption-keys.ts";
 import { paths } from "./oauth/metadata.ts";
 import { oauthRoutes } from "./oauth/routes.ts";
 import { createTokenEndpoint } from "./oauth/token-endpoint.ts";
@@ -176,6 +176,10 @@ export function createTokens(options: TokensOptions): Tokens {
   };
 }
 
+function demoIssuer({ httpHost, httpPort }: AuthConfig): string {
+  return `http://${httpHost.includes(":") ? `[${httpHost.replace(/[[\]]/g, "")}]` : httpHost}:${httpPort}`;
+}
+
 interface Issuing {
   readonly keys: KeyRing;
   readonly accessTokens: AccessTokens;
@@ -188,10 +192,9 @@ function createIssuing(
   metrics: Metrics,
 ): Issuing | undefined {
   const demo = config.profile === "demo";
-  const issuer = config.issuer || (demo ? `http://${config.httpHost}:${config.httpPort}` : "");
+  const issuer = config.issuer || (demo ? demoIssuer(config) : "");
   if (issuer === "") return undefined;
-  const configured = config.encryptionKeys;
-  const encryptionKeys = configured.length === 0 && demo ? demoEncryptionKey(config.dataDir) : configured;
+  const encryptionKeys = encryptionKeysOf(config);
   if (encryptionKeys.length === 0) throw new ConfigError(["AUTH_ENCRYPTION_KEY is required with AUTH_ISSUER"]);
   const keys = createKeyRing({
     store,

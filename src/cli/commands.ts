@@ -9,6 +9,8 @@ import {
   clientUpdate,
 } from "./commands/client.ts";
 import { keyCreate, keyList, keyRevoke } from "./commands/key.ts";
+import { mfaEnrol } from "./commands/mfa-enrol.ts";
+import { mfaCodes, mfaRemove, mfaStatus } from "./commands/mfa-manage.ts";
 import { policyDiff } from "./commands/policy-diff.ts";
 import { policyFormat } from "./commands/policy-format.ts";
 import { policyPublish } from "./commands/policy-publish.ts";
@@ -19,7 +21,14 @@ import { policyValidate } from "./commands/policy-validate.ts";
 import { sessionEnd, sessionEndAll, sessionList } from "./commands/session.ts";
 import { keysList, keysRotate } from "./commands/signing-keys.ts";
 import { userGet, userList } from "./commands/user-read.ts";
-import { userCreate, userDelete, userSetPassword, userUpdate } from "./commands/user-write.ts";
+import {
+  userCreate,
+  userDelete,
+  userRemoveMfa,
+  userSetPassword,
+  userUnlock,
+  userUpdate,
+} from "./commands/user-write.ts";
 
 /** Every command of the `gatehouse` tool. */
 export const COMMANDS: readonly Command[] = [
@@ -39,6 +48,8 @@ export const COMMANDS: readonly Command[] = [
   userList,
   userUpdate,
   userSetPassword,
+  userRemoveMfa,
+  userUnlock,
   userDelete,
   keyCreate,
   keyList,
@@ -54,5 +65,9 @@ export const COMMANDS: readonly Command[] = [
   sessionList,
   sessionEnd,
   sessionEndAll,
+  mfaEnrol,
+  mfaStatus,
+  mfaCodes,
+  mfaRemove,
   cedarCorpus,
 ];

@@ -4,7 +4,7 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../support/until.ts";
 import { type Mesh, startMesh } from "./mesh.ts";
-import { signIn } from "./sign-in.ts";
+import { accessTokenOf, revoke, signIn } from "./sign-in.ts";
 import { type Answer, type Ask, type Caller, callGrpc, createCaller } from "./traffic.ts";
 
 const idleTimeoutMs = 5_000;
@@ -14,7 +14,7 @@ let alice: string;
 let bob: string;
 
 before(async () => {
-  mesh = await startMesh({ env: { SESSION_IDLE_TIMEOUT: `${idleTimeoutMs}ms`, SESSION_LIMIT: "3" } });
+  mesh = await startMesh({ env: { SESSION_IDLE_TIMEOUT: `${idleTimeoutMs}ms` } });
   caller = createCaller(mesh.ports.inbound);
 });
 after(async () => {
@@ -174,15 +174,33 @@ test("gRPC is let through and refused in its own terms", async () => {
   });
 });
 
-test("a session that has ended is refused at once, on every replica", async () => {
-  const ended = await signIn(mesh.replicas.auth[0], "alice");
-  assert.equal((await ask("/docs/handbook", ended)).status, 200);
-  // The oldest session ends for one too many.
-  for (let count = 0; count < 3; count += 1) alice = await signIn(mesh.replicas.auth[1], "alice");
+test("a revoked session is refused at once, on every replica, and its access token too", async () => {
+  const session = await signIn(mesh.replicas.auth[0], "alice");
+  const token = await accessTokenOf(mesh.replicas.auth[1], session);
+  for (const each of [session, token]) assert.equal((await ask("/docs/handbook", each)).status, 200);
+  await revoke(mesh.replicas.auth[1], session);
   await withoutReaching(async () => {
-    for (let count = 0; count < 10; count += 1) assert.equal((await ask("/docs/handbook", ended)).status, 401);
+    for (let count = 0; count < 10; count += 1) {
+      for (const each of [session, token]) assert.equal((await ask("/docs/handbook", each)).status, 401);
+    }
   });
-  assert.equal((await ask("/docs/handbook", alice)).status, 200);
+});
+
+test("an access token is verified by auth-service, and again by the filter for JWTs", async () => {
+  await signInBoth();
+  const token = await accessTokenOf(mesh.replicas.auth[0], alice);
+  const { status, seen } = await ask("/docs/handbook", token);
+  assert.equal(status, 200);
+  assert.equal(seen?.headers["x-gatehouse-principal"], 'User::"alice"');
+  assert.equal(seen?.headers["x-gatehouse-jwt"], token);
+  const stats = await (await fetch(`http://127.0.0.1:${mesh.ports.admin}/stats?filter=jwks_fetch_success`)).text();
+  assert.match(stats, /jwks_fetch_success: [1-9]/, "the filter has fetched the keys");
+  const [header, claims, signature = ""] = token.split(".");
+  const forged = `${header}.${claims}.${signature.startsWith("A") ? "B" : "A"}${signature.slice(1)}`;
+  await withoutReaching(async () => {
+    assert.equal((await ask("/docs/handbook", forged)).status, 401);
+    assert.equal((await ask("/docs/handbook", undefined, { headers: { "x-gatehouse-jwt": token } })).status, 401);
+  });
 });
 
 test("an expired session is refused", async () => {

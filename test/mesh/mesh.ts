@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +11,8 @@ import { type Envoy, startEnvoy } from "./envoy.ts";
 import { createEnvoyConfig } from "./envoy-config.ts";
 import { writeEndpoints } from "./envoy-endpoints.ts";
 import { startWorkload, type Workload } from "./workload.ts";
+
+const issuer = "https://auth.example.com";
 
 export type ServiceName = "auth" | "policy";
 
@@ -83,6 +86,9 @@ export async function startMesh(options: MeshOptions = {}): Promise<Mesh> {
     POLICY_TIMEOUT: "1s",
     POLICY_ADDRESS: `127.0.0.1:${ports.policy}`,
     REDIS_URL: redis.url,
+    DATA_DIR: directory,
+    AUTH_ISSUER: issuer,
+    AUTH_ENCRYPTION_KEY: randomBytes(32).toString("base64"),
     ...env,
   };
 
@@ -146,7 +152,7 @@ export async function startMesh(options: MeshOptions = {}): Promise<Mesh> {
         authHttp: [],
         upstream: [{ port: workloadPort }],
         upstreamGrpc: [{ port: workloadGrpcPort }],
-        issuer: "https://auth.example.com",
+        issuer,
         uncheckedPort: ports.unchecked,
         policy: { port: ports.policy, grpc: [] },
         callsPort: ports.calls,

@@ -20,7 +20,7 @@ async function asked(
       requests.push(request);
       return { allowed: true, determiningPolicies: [], revision: "1", decisionId: "d" };
     },
-    findStepUps: async () => [],
+    findStepUps: () => assert.fail("It was allowed."),
     sendRoles: false,
     contextMfa: false,
     ...options,

@@ -120,7 +120,9 @@ export function createRevocations(options: RevocationsOptions): Revocations {
       const checks = [store.isTokenRevoked(id)];
       // A user's token of a session goes with the session, so that a sign-in right after is not caught by its own clock.
       if (sessionId === undefined && principalType !== "Client") checks.push(isRevokedOf("user", subject, issueTime));
-      if (clientId !== undefined) checks.push(isRevokedOf("client", clientId, issueTime));
+      for (const client of new Set([clientId, principalType === "Client" ? subject : undefined])) {
+        if (client !== undefined) checks.push(isRevokedOf("client", client, issueTime));
+      }
       return chainAll(checks, (answers) => answers.includes(true));
     },
     isClientRevoked: (client, issueTime) => isRevokedOf("client", client, issueTime),

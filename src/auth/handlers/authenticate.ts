@@ -3,12 +3,12 @@ import type { AuthenticateResponseSchema, AuthService } from "../../../gen/gateh
 import { type Awaitable, chain } from "../../shared/awaitable.ts";
 import type { UnaryHandler } from "../../shared/rpc/handler.ts";
 import { invalidArgument } from "../../shared/service-error.ts";
-import { authenticateResponse, callOf, credentialOf } from "../convert.ts";
+import { authenticateResponse, callOf, credentialOf, withSecondFactor } from "../convert.ts";
 import { toTokenSet } from "../convert-tokens.ts";
 import type { Authenticator } from "../domain/credentials/authenticator.ts";
 import type { Authentication } from "../domain/credentials/credential.ts";
 import type { TokenIssuer } from "../domain/tokens/token-issuer.ts";
-import { secondFactorNotSupported, tokensNotSupported } from "../errors.ts";
+import { tokensNotSupported } from "../errors.ts";
 
 /** Verifies one credential and answers who it belongs to, with tokens where they are asked for and can be had. */
 export function createAuthenticateHandler(
@@ -16,13 +16,7 @@ export function createAuthenticateHandler(
   issuer: TokenIssuer | undefined,
 ): UnaryHandler<typeof AuthService.method.authenticate> {
   return (request, context) => {
-    const credential = credentialOf(request);
-    if (request.secondFactor !== undefined) {
-      if (credential.kind !== "password") {
-        throw invalidArgument([{ field: "second_factor", description: "goes with a password only" }]);
-      }
-      throw secondFactorNotSupported();
-    }
+    const credential = withSecondFactor(credentialOf(request), request.secondFactor);
     if (request.issueTokens && issuer === undefined) throw tokensNotSupported();
     const authentication = authenticate(credential, callOf(context));
     if (!request.issueTokens || issuer === undefined) {

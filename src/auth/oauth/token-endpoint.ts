@@ -53,7 +53,7 @@ export function createTokenEndpoint({ grants, issuer, clock }: TokenEndpointOpti
           return response(await grants.clientCredentials(grantRequest(client, form)));
         case "refresh_token": {
           const { scopes } = grantRequest(client, form);
-          return response(await issuer.refresh({ token: form.require("refresh_token"), scopes, client: client.id }));
+          return response(await issuer.refresh({ token: form.require("refresh_token"), scopes, client }));
         }
         case "token_exchange": {
           const tokens = await grants.exchange(exchangeRequest(client, form, attempt));

@@ -27,6 +27,8 @@ const secretWords = [
   "private key",
   "totp code",
   "backup code",
+  "backup codes",
+  "otpauth uri",
   "x forwarded client cert",
 ];
 

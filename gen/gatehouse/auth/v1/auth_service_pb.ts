@@ -854,8 +854,8 @@ export const AuthService: GenService<{
   /**
    * Verifies one credential and answers who it belongs to. A password opens a session and answers its token once.
    *
-   * UNAUTHENTICATED: the credential is wrong, expired, revoked, or its user unknown (the answer does not tell which), or a
-   * second factor is needed (reason SECOND_FACTOR_REQUIRED). INVALID_ARGUMENT: the request is malformed.
+   * UNAUTHENTICATED: the credential is wrong, expired, revoked, or its user unknown (the answer does not tell which), or the
+   * password is right and a second factor is needed (reason SECOND_FACTOR_REQUIRED) or wrong (SECOND_FACTOR_NOT_VALID). INVALID_ARGUMENT: the request is malformed.
    * RESOURCE_EXHAUSTED: too many sign-ins at once or too many failures, with RetryInfo. UNAVAILABLE: a store or an issuer's
    * keys cannot be reached. UNIMPLEMENTED: a kind of credential this server does not accept.
    *

@@ -2,12 +2,18 @@ import type { Awaitable } from "../../../shared/awaitable.ts";
 import type { ApiKey } from "../api-keys.ts";
 import type { ExternalIdentity } from "../external/external-identity.ts";
 import type { Principal } from "../principal.ts";
+import type { SecondFactorProof } from "../second-factors.ts";
 import type { Session } from "../sessions.ts";
 import type { AccessToken } from "../tokens/access-tokens.ts";
 
 /** What a caller presents to say who it is. */
 export type Credential =
-  | { readonly kind: "password"; readonly username: string; readonly password: string }
+  | {
+      readonly kind: "password";
+      readonly username: string;
+      readonly password: string;
+      readonly secondFactor?: SecondFactorProof;
+    }
   | { readonly kind: "bearerToken"; readonly token: string }
   | { readonly kind: "apiKey"; readonly key: string }
   | { readonly kind: "client"; readonly clientId: string; readonly clientSecret: string }
@@ -29,6 +35,8 @@ export interface Attempt {
   readonly peerPrincipal?: string;
   /** Value of `x-forwarded-client-cert`, which anybody may write. */
   readonly forwardedClientCert?: string;
+  /** Value of `x-forwarded-for`, which anybody may write. */
+  readonly forwardedFor?: string;
 }
 
 /** Whom a credential belongs to. */

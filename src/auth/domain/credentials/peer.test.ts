@@ -34,6 +34,16 @@ for (const [name, attempt, expected] of [
     { peerAddress: "127.0.0.6", peerPrincipal: web, forwardedClientCert: "URI=spiffe://cluster.local/ns/x/sa/admin" },
     `Workload ${web}`,
   ],
+  [
+    "a gateway's certificate, and the gateway's word",
+    { peerAddress: "10.1.0.9", peerPrincipal: gateway, forwardedClientCert: `URI=${web}` },
+    `Workload ${web}`,
+  ],
+  [
+    "a gateway's certificate, from an address that is not trusted",
+    { peerAddress: stranger, peerPrincipal: gateway, forwardedClientCert: `URI=${web}` },
+    "CREDENTIAL_NOT_VALID",
+  ],
   ["nothing", { peerAddress: "127.0.0.6" }, "CREDENTIAL_NOT_VALID"],
   ["a gateway's certificate", { peerAddress: stranger, peerPrincipal: gateway }, "CREDENTIAL_NOT_VALID"],
   [

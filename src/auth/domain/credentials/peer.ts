@@ -13,12 +13,13 @@ export interface PeerVerifierOptions {
 }
 
 /**
- * Verifies the workload that makes a call: by the certificate of the connection, or, on a connection without one from a
- * trusted proxy, by what the proxy says of its own peer. From anybody else that header is worth nothing.
+ * Verifies the workload that makes a call: by the certificate of the connection, or by what a trusted proxy says of its own
+ * peer, on a connection without a certificate or with that of a gateway. From anybody else that header is worth nothing: a
+ * certificate that was verified here is not overruled by a text.
  */
 export function createPeerVerifier({ trustDomains, gateways, isTrustedProxy }: PeerVerifierOptions): Verifier<"peer"> {
   function spiffeIdOf({ peerPrincipal, peerAddress, forwardedClientCert }: Attempt): string | undefined {
-    if (peerPrincipal !== undefined) return peerPrincipal;
+    if (peerPrincipal !== undefined && !gateways.includes(peerPrincipal)) return peerPrincipal;
     if (forwardedClientCert === undefined || !isTrustedProxy(peerAddress)) return undefined;
     return forwardedClientUri(forwardedClientCert);
   }

@@ -1,6 +1,7 @@
 import { hash } from "node:crypto";
 import { errors, jwtVerify, SignJWT } from "jose";
 import { type Awaitable, chain } from "../../../shared/awaitable.ts";
+import { acrOf } from "../acr.ts";
 import type { Clock, RandomBytes } from "../clock.ts";
 import type { ExternalIdentity } from "../external/external-identity.ts";
 import type { Principal } from "../principal.ts";
@@ -134,6 +135,7 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
         ...(scopes.length === 0 ? {} : { scope: scopes.join(" ") }),
         ...(amr.length === 0 ? {} : { amr: [...amr] }),
         ...(external === undefined ? {} : { external }),
+        ...(principalType === "User" && amr.length > 0 ? { acr: acrOf(amr) } : {}),
       })
         .setIssuer(issuer)
         .setSubject(subject)

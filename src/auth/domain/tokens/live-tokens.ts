@@ -1,6 +1,6 @@
 import { type Awaitable, chain, chainAll } from "../../../shared/awaitable.ts";
 import type { Principal } from "../principal.ts";
-import { isSessionOf, type KnownPrincipal, type PrincipalLookup } from "../principals.ts";
+import { isSessionOf, type PrincipalLookup } from "../principals.ts";
 import type { Revocations } from "../revocations.ts";
 import type { Session, Sessions } from "../sessions.ts";
 import type { AccessToken, AccessTokens } from "./access-tokens.ts";
@@ -33,21 +33,22 @@ export function createLiveTokens({ tokens, sessions, revocations, principals }: 
     return use ? sessions.useById(sessionId) : sessions.findById(sessionId);
   }
 
-  function clientOf({ principalType, clientId }: AccessToken): Awaitable<KnownPrincipal | undefined> {
-    return clientId === undefined || principalType === "Client" ? undefined : principals("Client", clientId);
+  /** Whether the client that a token was issued to is another than whom it speaks for. */
+  function hasOtherClient({ principalType, subject, clientId }: AccessToken): boolean {
+    return clientId !== undefined && !(principalType === "Client" && clientId === subject);
   }
 
   return (text, use) =>
     chain(tokens.verify(text), (token) => {
       if (token === undefined) return undefined;
-      const { principalType, subject, sessionId, clientId } = token;
-      const needsClient = clientId !== undefined && principalType !== "Client";
+      const { principalType, subject, sessionId, clientId = "" } = token;
+      const needsClient = hasOtherClient(token);
       return chainAll(
         [
           revocations.isRevoked(token),
           sessionOf(token, use),
           principals(principalType, subject, token.external),
-          clientOf(token),
+          needsClient ? principals("Client", clientId) : undefined,
         ] as const,
         ([revoked, session, known, client]) => {
           if (revoked || known === undefined || (needsClient && client === undefined)) return undefined;

@@ -1,5 +1,5 @@
 import { notAuthenticated, scopeNotAllowed } from "../../errors.ts";
-import type { ClientStore } from "../clients.ts";
+import type { ClientStore, OAuthClient } from "../clients.ts";
 import type { Clock, RandomBytes } from "../clock.ts";
 import type { Authentication } from "../credentials/credential.ts";
 import type { Principal } from "../principal.ts";
@@ -33,10 +33,10 @@ export interface TokenSet {
 export interface RefreshRequest {
   /** The presented token. */
   readonly token: string;
-  /** Those wanted of the new access token. Default: all of the family. */
+  /** Those wanted of the new access token. Default: all that the first one had, the user may have, and the client may have. */
   readonly scopes: readonly string[];
   /** OAuth client that presents it, as authenticated. */
-  readonly client?: string;
+  readonly client?: Pick<OAuthClient, "id" | "scopes">;
 }
 
 export interface TokenIssuerOptions {
@@ -162,7 +162,7 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
       });
       return tokenSet(issued, refreshToken);
     },
-    async refresh({ token, scopes: wanted, client = "" }) {
+    async refresh({ token, scopes: wanted, client }) {
       const presented = parseRefreshToken(token);
       if (presented === undefined) throw notAuthenticated();
       const family = await families.find(presented.partition, presented.sessionId);
@@ -173,14 +173,17 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
       const session = await sessions.useById(presented.sessionId);
       const user = session && (await principals("User", session.user));
       if (session === undefined || user === undefined || !isSessionOf(session, user)) throw notAuthenticated();
-      const scopes = grantedScopes(wanted, family.scopes);
+      const scopes = grantedScopes(
+        wanted,
+        family.scopes.filter((scope) => userScopes.includes(scope) && client?.scopes.includes(scope) !== false),
+      );
       if (scopes === undefined) throw scopeNotAllowed();
-      const refreshToken = await spend(presented, client);
+      const refreshToken = await spend(presented, client?.id ?? "");
       const issued = await tokens.issue({
         principalType: "User",
         subject: session.user,
         sessionId: session.id,
-        ...(client === "" ? {} : { clientId: client }),
+        ...(client === undefined ? {} : { clientId: client.id }),
         scopes,
         amr: session.amr,
       });

@@ -54,7 +54,7 @@ export function createVerifiedTokens(size: number): VerifiedTokens {
 function namesOf({ id, principalType, subject, sessionId, clientId }: AccessToken): string[] {
   return [
     `token ${id}`,
-    ...(principalType === "Client" ? [] : [`user ${subject}`]),
+    `${principalType === "Client" ? "client" : "user"} ${subject}`,
     ...(sessionId === undefined ? [] : [`session ${sessionId}`]),
     ...(clientId === undefined ? [] : [`client ${clientId}`]),
   ];
