@@ -4,11 +4,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
 import { type AuthServer, startAuthServer } from "./support/auth-server.ts";
+import { type Authority, createAuthority, type Leaf } from "./support/certificates.ts";
 import { type Claims, startIssuer, type TestIssuer, type TestIssuerOptions } from "./support/issuer.ts";
-import { createSelfSigned } from "./support/self-signed.ts";
 import { until } from "./support/until.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "gatehouse-cluster-"));
@@ -28,6 +30,9 @@ async function refusal(call: Promise<unknown>): Promise<string> {
   if (error === undefined) return "accepted";
   return `${Code[error.code]} ${error.findDetails(ErrorInfoSchema)[0]?.reason}`;
 }
+
+const authority = createAuthority("the cluster");
+const loopback = (by: Authority): Leaf => by.issue({ names: ["IP:127.0.0.1"], usage: "serverAuth" });
 
 const notValid = "Unauthenticated CREDENTIAL_NOT_VALID";
 const unavailable = "Unavailable ISSUER_UNAVAILABLE";
@@ -54,8 +59,8 @@ async function withCluster(
   work: (cluster: TestIssuer, server: AuthServer) => Promise<void>,
   options: TestIssuerOptions = {},
 ): Promise<void> {
-  const tls = createSelfSigned();
-  write("ca.crt", tls.cert);
+  const tls = loopback(authority);
+  write("ca.crt", authority.cert);
   write("token", "the-token-of-auth-service\n");
   const cluster = await startIssuer({ tls, name, ...options });
   await cluster.addKey("cluster");
@@ -127,11 +132,12 @@ describe("a Kubernetes service-account token", () => {
   });
 
   it("is neither accepted nor refused while the API server cannot be trusted", async () => {
-    await withCluster({ caFile: write("other.crt", createSelfSigned().cert) }, async (cluster, server) => {
+    await withCluster({ caFile: write("other.crt", createAuthority("another").cert) }, async (cluster, server) => {
       const token = await cluster.sign(bound);
       assert.equal(await refusal(authenticate(server, token)), unavailable);
       assert.deepEqual(cluster.authorizations, [], "nothing was shown to it");
-      write("other.crt", createSelfSigned().cert);
+      write("other.crt", authority.cert);
+      await until("the token is accepted", async () => (await refusal(authenticate(server, token))) === "accepted");
     });
     await withCluster({ tokenFile: join(directory, "absent") }, async (cluster, server) => {
       const token = await cluster.sign(bound);
@@ -143,7 +149,7 @@ describe("a Kubernetes service-account token", () => {
   });
 
   it("is verified by what its issuer publishes, to which the token is not shown when it is another server", async () => {
-    const tls = createSelfSigned();
+    const tls = loopback(authority);
     const elsewhere = await startIssuer({ tls });
     const key = await elsewhere.addKey("public");
     try {
@@ -156,7 +162,7 @@ describe("a Kubernetes service-account token", () => {
             {
               issuer: issuer.url,
               audience: "gatehouse",
-              caFile: write("public.crt", tls.cert),
+              caFile: write("public.crt", authority.cert),
               tokenFile: write("public-token", "not for everybody"),
               kubernetes: { trustDomain: "cluster.local" },
             },
@@ -222,6 +228,36 @@ describe("a peer", () => {
       twice.append("x-forwarded-client-cert", `Hash=aa;URI=${web}`);
       const call = server.client.authenticate({ credential: { case: "peer", value: {} } }, { headers: twice });
       assert.equal((await call).principal?.id, web, "a header that comes twice ends as the proxy wrote it");
+    });
+  });
+
+  it("is who its certificate says, whatever the header says", async () => {
+    const mesh = createAuthority("the mesh");
+    const identity = (id: string): Leaf => mesh.issue({ names: [`URI:${id}`], usage: "clientAuth" });
+    const server = loopback(mesh);
+    const gateway = "spiffe://cluster.local/ns/istio-system/sa/gateway";
+    const env = {
+      TLS_CERT_FILE: write("server.crt", server.cert),
+      TLS_KEY_FILE: write("server.key", server.key),
+      TLS_CLIENT_CA_FILE: write("mesh.crt", mesh.cert),
+      TLS_SPIFFE_ALLOW: "spiffe://cluster.local/, spiffe://elsewhere/",
+      PEER_TRUST_DOMAINS: "cluster.local",
+      PEER_GATEWAYS: gateway,
+      TRUSTED_PROXIES: "127.0.0.1",
+    };
+    await withServer(env, async ({ grpcAddress }) => {
+      const asHolder = (leaf: Leaf, value?: string) => {
+        const nodeOptions = { ca: mesh.cert, cert: leaf.cert, key: leaf.key };
+        const transport = createGrpcTransport({ baseUrl: `https://${grpcAddress}`, nodeOptions });
+        const headers = value === undefined ? {} : header(value);
+        return createClient(AuthService, transport).authenticate({ credential: { case: "peer", value: {} } }, headers);
+      };
+      const forged = "URI=spiffe://cluster.local/ns/kube-system/sa/admin";
+      assert.equal((await asHolder(identity(web))).principal?.id, web);
+      assert.equal((await asHolder(identity(web), forged)).principal?.id, web);
+      assert.equal((await asHolder(identity(gateway), `URI=${web}`)).principal?.id, web);
+      assert.equal(await refusal(asHolder(identity(gateway))), notValid);
+      assert.equal(await refusal(asHolder(identity("spiffe://elsewhere/ns/shop/sa/web"), `URI=${web}`)), notValid);
     });
   });
 
