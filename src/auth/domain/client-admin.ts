@@ -72,6 +72,7 @@ export function createClientAdmin({ store, clock, random, revokeTokens }: Client
       const secret = withSecret ? newClientSecret(random) : "";
       const client: OAuthClient = {
         ...rest,
+        jwks: rest.jwks.map(publicMembers),
         id: wanted === "" ? Buffer.from(random(16)).toString("base64url") : wanted,
         secretHashes: withSecret ? [hashClientSecret(secret)] : [],
         createTime: clock(),
@@ -81,7 +82,8 @@ export function createClientAdmin({ store, clock, random, revokeTokens }: Client
       return { client, secret };
     },
     list: (after, limit) => store.list(after, limit),
-    async update(id, changes) {
+    async update(id, { jwks, ...others }) {
+      const changes = { ...others, ...(jwks === undefined ? {} : { jwks: jwks.map(publicMembers) }) };
       const client = { ...(await get(id)), ...changes };
       refuseFaults(client);
       if (!(await store.update(id, changes))) throw clientNotFound();
@@ -106,6 +108,13 @@ export function createClientAdmin({ store, clock, random, revokeTokens }: Client
   };
 }
 
+/** Members of a key that are kept. `d` and `k` are among them so that they are seen and refused, not silently dropped. */
+const keyMembers = ["kty", "kid", "use", "key_ops", "alg", "crv", "x", "y", "n", "e", "d", "k"] as const;
+
+function publicMembers(jwk: JWK): JWK {
+  return Object.fromEntries(keyMembers.flatMap((name) => (jwk[name] === undefined ? [] : [[name, jwk[name]]]))) as JWK;
+}
+
 function refuseFaults(client: OAuthClient): void {
   const faults = {
     jwks: keysFault(client.jwks),
@@ -118,10 +127,14 @@ function refuseFaults(client: OAuthClient): void {
   if (violations.length > 0) throw invalidArgument(violations);
 }
 
+const maxKeyIdLength = 256;
+
 function keysFault(jwks: readonly JWK[]): string | undefined {
   const keys = jwks.map(parseKey);
   const areFit = keys.every((key) => key !== undefined && assertionAlgorithms.some((name) => key.algorithms.has(name)));
   if (!areFit) return `must be public keys for signatures by one of ${assertionAlgorithms.join(", ")}`;
+  if (keys.some((key) => (key?.keyId ?? "").length > maxKeyIdLength))
+    return "must have ids (kid) of 256 characters at most";
   const ids = new Set(keys.map((key) => key?.keyId));
   if (ids.size < keys.length) return "must have ids (kid) of which none is there twice";
   return undefined;
