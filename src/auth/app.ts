@@ -26,6 +26,7 @@ import type { AuthConfig } from "./config.ts";
 import { seedDemo } from "./demo.ts";
 import { createApiKeys } from "./domain/api-keys.ts";
 import { createAccessDecider, createAuthorizer } from "./domain/authorizer.ts";
+import { createClientAdmin } from "./domain/client-admin.ts";
 import { clientNetwork } from "./domain/client-network.ts";
 import type { Clock } from "./domain/clock.ts";
 import { createApiKeyVerifier } from "./domain/credentials/api-key.ts";
@@ -42,12 +43,15 @@ import { createUsers } from "./domain/users.ts";
 import { createWorkQueue } from "./domain/work-queue.ts";
 import { encryptionKeysOf } from "./encryption-keys.ts";
 import { policyUnavailableReason } from "./errors.ts";
+import { createExternalIdentities } from "./external-app.ts";
 import { createGuard, guarded } from "./guard.ts";
 import { createAuthenticateHandler } from "./handlers/authenticate.ts";
 import { createAuthorizeHandler } from "./handlers/authorize.ts";
 import { createIntrospectHandler } from "./handlers/introspect.ts";
 import { createListSessionsHandler } from "./handlers/list-sessions.ts";
 import { createApiKeyHandlers } from "./handlers/manage-api-keys.ts";
+import { createClientHandlers } from "./handlers/manage-clients.ts";
+import { createKeyHandlers } from "./handlers/manage-keys.ts";
 import { createSignInHandlers } from "./handlers/manage-sign-in.ts";
 import { createUserHandlers } from "./handlers/manage-users.ts";
 import { createRefreshHandler } from "./handlers/refresh.ts";
@@ -124,6 +128,21 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
   const tokens = createTokens({ config, stores, sessions, apiKeys, sessionToken, clock, logger, metrics });
   const { issuer, introspect, revocations, feed } = tokens;
   const endSessions = (user: string): Promise<string> => revocations.revoke({ kind: "user", user });
+  const externals = createExternalIdentities({
+    config,
+    ownIssuer: tokens.issuerName,
+    principals: tokens.principals,
+    revocations,
+    clock,
+    logger,
+    metrics,
+  });
+  const clients = createClientAdmin({
+    store: stores.clients,
+    clock,
+    random: randomBytes,
+    revokeTokens: (client) => revocations.revoke({ kind: "client", client }),
+  });
   const users = createUsers({
     identities,
     passwords,
@@ -136,6 +155,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     bearerToken: tokens.bearerToken,
     client: tokens.client,
     apiKey: createApiKeyVerifier({ identities, apiKeys }),
+    ...externals.verifiers,
   });
 
   const policyOptions = policyClientOptions(config, tls.client);
@@ -197,6 +217,8 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
             ...createUserHandlers(users, sessions),
             ...createSignInHandlers(users, lockout),
             ...createApiKeyHandlers({ apiKeys, users, revocations, clock }),
+            ...createClientHandlers(clients),
+            ...createKeyHandlers(tokens.keys),
           }),
         ),
       ),
@@ -224,6 +246,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
         const { signal } = stopping;
         bootstrapped = bootstrapWhenReady({ identities, apiKeys, clock, announce, ready, logger, signal });
       }
+      externals.start();
       await tokens.start();
       return await host.start();
     },
@@ -231,6 +254,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
       stopping.abort();
       await host.drain();
       await tokens.stop();
+      externals.stop();
       check.close();
       await bootstrapped;
       policy.close();

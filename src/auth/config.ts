@@ -3,6 +3,7 @@ import { type HostSettings, hostFields } from "../shared/config/host-settings.ts
 import { boolean, duration, host, integer, port, text } from "../shared/config/parsers.ts";
 import { type StoreSettings, storeFields } from "../shared/config/store-settings.ts";
 import { type PeerTlsSettings, peerTlsFields, type TlsSettings, tlsFields } from "../shared/config/tls-settings.ts";
+import { type ExternalSettings, externalFields } from "./external-settings.ts";
 import { type SignInSettings, signInFields } from "./sign-in-config.ts";
 import { type TokenSettings, tokenFields } from "./token-settings.ts";
 
@@ -13,7 +14,8 @@ export interface AuthConfig
     TlsSettings,
     PeerTlsSettings,
     SignInSettings,
-    TokenSettings {
+    TokenSettings,
+    ExternalSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
   readonly httpHost: string;
@@ -40,6 +42,7 @@ export interface AuthConfig
 export const authFields: ConfigFields<AuthConfig> = {
   ...hostFields,
   ...tokenFields,
+  ...externalFields,
   grpcHost: {
     env: "AUTH_GRPC_HOST",
     doc: "Address of the gRPC port. `0.0.0.0` to be reached from other machines.",

@@ -1,5 +1,13 @@
 import type { Command } from "./command.ts";
 import { cedarCorpus } from "./commands/cedar-corpus.ts";
+import {
+  clientCreate,
+  clientDelete,
+  clientGet,
+  clientList,
+  clientRotateSecret,
+  clientUpdate,
+} from "./commands/client.ts";
 import { keyCreate, keyList, keyRevoke } from "./commands/key.ts";
 import { mfaEnrol } from "./commands/mfa-enrol.ts";
 import { mfaCodes, mfaRemove, mfaStatus } from "./commands/mfa-manage.ts";
@@ -11,6 +19,7 @@ import { policyShadowReport, policyShadowSet, policyShadowStop } from "./command
 import { policyTest } from "./commands/policy-test.ts";
 import { policyValidate } from "./commands/policy-validate.ts";
 import { sessionEnd, sessionEndAll, sessionList } from "./commands/session.ts";
+import { keysList, keysRotate } from "./commands/signing-keys.ts";
 import { userGet, userList } from "./commands/user-read.ts";
 import {
   userCreate,
@@ -45,6 +54,14 @@ export const COMMANDS: readonly Command[] = [
   keyCreate,
   keyList,
   keyRevoke,
+  clientCreate,
+  clientGet,
+  clientList,
+  clientUpdate,
+  clientRotateSecret,
+  clientDelete,
+  keysRotate,
+  keysList,
   sessionList,
   sessionEnd,
   sessionEndAll,
