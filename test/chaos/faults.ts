@@ -14,18 +14,21 @@ export interface Fault {
   readonly cutsOff: readonly string[];
   /** Replicas that answer nothing while it lasts. */
   readonly away: readonly string[];
-  /** Longest that it is kept up, in milliseconds. Default: 4,000. */
-  readonly longestMs?: number;
+  /** Shortest and longest time for which it is kept up, in milliseconds. Default: 1,000 to 4,000. */
+  readonly holdMs?: readonly [number, number];
 }
 
 /** Whatever is done to a network here. */
 const linkFaults: Readonly<Record<string, LinkState>> = {
   cut: { kind: "cut" },
   "half-open": { kind: "half-open" },
-  slow: { kind: "slow", delayMs: 200 },
+  slow: { kind: "slow", delayMs: 100 },
   "slow by 10 s": { kind: "slow", delayMs: 10_000 },
   throttle: { kind: "throttled", bytesPerSecond: 4_000 },
 };
+
+/** Those that a call would not outlive if it waited for their end. */
+const outlasts: ReadonlySet<string> = new Set(["half-open", "slow by 10 s"]);
 
 /** Malformed frames and calls that were sent, over all. */
 export interface MalformedCount {
@@ -72,7 +75,7 @@ export function allFaults(cluster: Cluster, malformed: MalformedCount): Fault[] 
           malformed.sent += counts.reduce((sum, count) => sum + count, 0);
           return async () => undefined;
         },
-        longestMs: 0,
+        holdMs: [0, 0],
       },
     ];
   }
@@ -88,6 +91,7 @@ export function allFaults(cluster: Cluster, malformed: MalformedCount): Fault[] 
         target,
         cutsOff,
         away: [],
+        ...(outlasts.has(name) ? { holdMs: [5_000, 6_000] as const } : {}),
         async inject() {
           link.set(state);
           return async () => link.set({ kind: "open" });

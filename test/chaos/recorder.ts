@@ -37,7 +37,7 @@ const refusals: ReadonlySet<string> = new Set([
 ]);
 
 /** Time given to every call, in milliseconds: longer than the services give to anything that they depend on. */
-export const callMs = 5_000;
+export const callMs = 4_000;
 
 /** Makes calls and keeps what came of them. */
 export interface Recorder {

@@ -43,8 +43,8 @@ async function injectFaults(plan: readonly Fault[], random: Random, probe: Probe
     const { name, target } = fault;
     const from = recorder.now();
     const heal = await fault.inject(random);
-    const longest = fault.longestMs ?? 4_000;
-    await sleep(random.between(Math.min(longest, 1_000), longest));
+    const [shortest, longest] = fault.holdMs ?? [1_000, 4_000];
+    await sleep(random.between(shortest, longest));
     const healed = recorder.now();
     await heal();
     const to = recorder.now();
