@@ -65,7 +65,11 @@ const defects: readonly Defect[] = [
     name: "replicas do not hear of changes",
     file: "src/policy/follow-changes.ts",
     edits: [
-      ["const refreshMs = 5_000;", "const refreshMs = 5_000_000;"],
+      // They must start, so the first looks into the store are left to them.
+      [
+        "async function refreshAll(): Promise<void> {",
+        "let looks = 0;\n  async function refreshAll(): Promise<void> {\n    if (looks++ > 1) return;",
+      ],
       ["onMessage: () => lifecycle.refresh(),", "onMessage: () => undefined,"],
       ["if (everything) return await entities.refresh();", "if (!everything || everything) return;"],
     ],

@@ -8,6 +8,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { until } from "../support/until.ts";
 import { createCalls } from "./calls.ts";
 import { type Bounds, checkHistory } from "./checker.ts";
 import { connectClients } from "./clients.ts";
@@ -25,7 +26,7 @@ const results = join(import.meta.dirname, "results");
 const { values } = parseArgs({
   options: {
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
-    seconds: { type: "string", default: "100" },
+    seconds: { type: "string", default: "110" },
     faults: { type: "string", default: "" },
     actors: { type: "string", default: "4" },
   },
@@ -37,8 +38,9 @@ const log = (line: string): void => void process.stdout.write(`${line}\n`);
 /** Does one fault after the other until the time is over, and waits after each until all is well. */
 async function injectFaults(plan: readonly Fault[], random: Random, probe: Probe, recorder: Recorder): Promise<void> {
   const end = recorder.now() + seconds * 1_000;
-  for (const fault of plan) {
-    if (recorder.now() >= end) return;
+  for (let next = 0; recorder.now() < end; next += 1) {
+    const fault = plan[next % plan.length];
+    if (fault === undefined) throw new Error("no fault matches");
     await sleep(random.between(100, 800));
     const { name, target } = fault;
     const from = recorder.now();
@@ -67,7 +69,7 @@ async function run(cluster: Cluster, recorder: Recorder) {
     if (policy === undefined) throw new Error("there is no policy-service");
     await calls.publish(policy, "closed", "the first", true);
     for (const replica of [...cluster.policy, ...cluster.auth]) {
-      while (!(await replica.isReady())) await sleep(50);
+      await until(`${replica.name} is ready`, () => replica.isReady());
     }
     const probe = await createProbe(clients, calls, recorder);
     const malformed = { sent: 0 };
