@@ -1,5 +1,6 @@
 import type { Command } from "./command.ts";
 import { cedarCorpus } from "./commands/cedar-corpus.ts";
+import { doctor } from "./commands/doctor.ts";
 import { keyCreate, keyList, keyRevoke } from "./commands/key.ts";
 import { mfaEnrol } from "./commands/mfa-enrol.ts";
 import { mfaCodes, mfaRemove, mfaStatus } from "./commands/mfa-manage.ts";
@@ -23,6 +24,7 @@ import {
 
 /** Every command of the `gatehouse` tool. */
 export const COMMANDS: readonly Command[] = [
+  doctor,
   policyValidate,
   policyFormat,
   policyTest,

@@ -77,7 +77,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
     followsDirectory: config.policySource === "directory",
     onActivated({ revision, engine }) {
       const counts = { policies: engine.policySet.policyIds.length, entities: engine.entities.size };
-      policyMetrics.activated(counts.policies, counts.entities);
+      policyMetrics.activated(revision, counts.policies, counts.entities);
       check.set(true, `revision ${revision}`);
       logger.info({ revision, ...counts }, "policies are active");
     },
