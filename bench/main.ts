@@ -40,6 +40,10 @@ const benches: Readonly<Record<string, Bench>> = {
     summary: "ten minutes of mixed load (--seconds 600): memory over time, and every answer counted",
     load: async () => (await import("./soak.ts")).runSoakBench,
   },
+  store: {
+    summary: "bytes of a session in Redis, and Redis' CPU for sessions and for waking followers of the bus",
+    load: async () => (await import("./store.ts")).runStoreBench,
+  },
   mesh: {
     summary: "ms that Envoy's Check adds to a request at 1,000 requests/s",
     load: async () => (await import("./mesh.ts")).runMeshBench,
