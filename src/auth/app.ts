@@ -6,6 +6,7 @@ import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { IdentityService } from "../../gen/gatehouse/auth/v1/identity_service_pb.ts";
 import { SecondFactorService } from "../../gen/gatehouse/auth/v1/second_factor_service_pb.ts";
 import { PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import type { ClientTls } from "../shared/client/channel.ts";
 import { createDecisionClient } from "../shared/client/decisions/decision-client.ts";
 import { createServiceClient, type ServiceClientOptions } from "../shared/client/service-client.ts";
 import { assertLoopback } from "../shared/config/demo-profile.ts";
@@ -15,6 +16,7 @@ import type { ServiceApp } from "../shared/lifecycle/run-service.ts";
 import { createMetrics } from "../shared/metrics/metrics.ts";
 import { essential, serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
+import { openTls } from "../shared/tls/open-tls.ts";
 import { nodeArgon2 } from "./adapters/node-argon2.ts";
 import { createPolicyDecisions, createPolicyStepUps } from "./adapters/policy-decisions.ts";
 import { bootstrapWhenReady } from "./bootstrap.ts";
@@ -67,13 +69,14 @@ export interface AuthAppOverrides {
 /**
  * Puts auth-service together from its configuration.
  *
- * @throws ConfigError, SqliteOpenError, MigrationError, RedisUrlError
+ * @throws ConfigError, CertificateError, SqliteOpenError, MigrationError, RedisUrlError
  */
 export function createAuthApp(config: AuthConfig, logger: Logger, overrides: AuthAppOverrides = {}): ServiceApp {
   if (config.profile === "demo") assertLoopback({ AUTH_GRPC_HOST: config.grpcHost, AUTH_HTTP_HOST: config.httpHost });
   const clock = overrides.clock ?? Date.now;
   const readiness = createReadiness();
   const metrics = createMetrics({ service: "auth-service" });
+  const tls = openTls(config, { peerPrefix: "POLICY", logger, metrics, readiness });
 
   const stores = openStores({ ...config, logger, check: readiness.add("store"), clock });
   const queue = createWorkQueue({
@@ -131,7 +134,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     apiKey: createApiKeyVerifier({ identities, apiKeys }),
   });
 
-  const policyOptions = policyClientOptions(config);
+  const policyOptions = policyClientOptions(config, tls.client);
   const policy = createDecisionClient({ ...policyOptions, observer: { breakerState: metrics.breakerState } });
   // A stream of decisions carries no explanations; these are calls of their own.
   // Few at once, so that a flood of denials takes nothing from decisions.
@@ -196,6 +199,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     readiness,
     logger,
     metrics,
+    tls: tls.server,
     limits: hostLimits(config),
   });
 
@@ -224,6 +228,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
       await bootstrapped;
       policy.close();
       explainer.close();
+      tls.close();
       await stores.close();
     },
   };
@@ -239,9 +244,10 @@ function argon2Parameters(config: AuthConfig) {
   return { memoryKib, passes, parallelism };
 }
 
-function policyClientOptions(config: AuthConfig): ServiceClientOptions {
+function policyClientOptions(config: AuthConfig, tls: ClientTls | undefined): ServiceClientOptions {
   return {
     address: config.policyAddress,
+    tls,
     target: "policy-service",
     unavailableReason: policyUnavailableReason,
     deadlineMs: config.policyTimeoutMs,

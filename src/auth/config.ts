@@ -2,11 +2,18 @@ import type { ConfigFields } from "../shared/config/config.ts";
 import { type HostSettings, hostFields } from "../shared/config/host-settings.ts";
 import { boolean, duration, host, integer, port, text } from "../shared/config/parsers.ts";
 import { type StoreSettings, storeFields } from "../shared/config/store-settings.ts";
+import { type PeerTlsSettings, peerTlsFields, type TlsSettings, tlsFields } from "../shared/config/tls-settings.ts";
 import { type SignInSettings, signInFields } from "./sign-in-config.ts";
 import { type TokenSettings, tokenFields } from "./token-settings.ts";
 
 /** Values of auth-service's configuration. Names that end in `Ms` are in milliseconds. */
-export interface AuthConfig extends HostSettings, StoreSettings, SignInSettings, TokenSettings {
+export interface AuthConfig
+  extends HostSettings,
+    StoreSettings,
+    TlsSettings,
+    PeerTlsSettings,
+    SignInSettings,
+    TokenSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
   readonly httpHost: string;
@@ -47,6 +54,7 @@ export const authFields: ConfigFields<AuthConfig> = {
     fallback: "127.0.0.1",
   },
   httpPort: { env: "AUTH_HTTP_PORT", doc: "HTTP edge of auth-service.", schema: port, fallback: "8081" },
+  ...tlsFields,
   ...storeFields,
   sessionIdleTimeoutMs: {
     env: "SESSION_IDLE_TIMEOUT",
@@ -103,6 +111,7 @@ export const authFields: ConfigFields<AuthConfig> = {
     schema: text,
     fallback: "localhost:50052",
   },
+  ...peerTlsFields("POLICY", "policy-service"),
   policyTimeoutMs: {
     env: "POLICY_TIMEOUT",
     doc: "Time given to policy-service, retries included; a caller's deadline can only shorten it.",

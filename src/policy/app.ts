@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { PolicyAdminService } from "../../gen/gatehouse/policy/v1/policy_admin_service_pb.ts";
 import { PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import type { ClientTls } from "../shared/client/channel.ts";
 import { createServiceClient } from "../shared/client/service-client.ts";
 import { ConfigError } from "../shared/config/config.ts";
 import { assertLoopback } from "../shared/config/demo-profile.ts";
@@ -12,6 +13,7 @@ import type { ServiceApp } from "../shared/lifecycle/run-service.ts";
 import { createMetrics } from "../shared/metrics/metrics.ts";
 import { essential, serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
+import { openTls } from "../shared/tls/open-tls.ts";
 import { adminActions } from "./adapters/admin-actions.ts";
 import { createKeyAuthenticator, createRemoteAuthenticator, firstOf } from "./adapters/admin-authenticators.ts";
 import { createBusAnnouncer } from "./adapters/bus-announcer.ts";
@@ -42,7 +44,7 @@ import { streamCodec } from "./wire/stream-codec.ts";
 /**
  * Puts policy-service together from its configuration.
  *
- * @throws ConfigError, SqliteOpenError, MigrationError, RedisUrlError
+ * @throws ConfigError, CertificateError, SqliteOpenError, MigrationError, RedisUrlError
  */
 export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceApp {
   if (config.profile === "demo")
@@ -52,6 +54,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
   }
   const readiness = createReadiness();
   const metrics = createMetrics({ service: "policy-service" });
+  const tls = openTls(config, { peerPrefix: "AUTH", logger, metrics, readiness });
   const policyMetrics = createPolicyMetrics(metrics.registry);
   const check = readiness.add("policies");
   const stores = openPolicyStores({ ...config, logger });
@@ -88,7 +91,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
   policies.onChange(() => policyMetrics.entitiesChanged(policies.active?.engine.entities.size ?? 0, entities.revision));
 
   const deciding = { policies, nextDecisionId: createDecisionIds(), observer: policyMetrics, shadow };
-  const auth = config.authAddress === "" ? undefined : createAuthClient(config.authAddress);
+  const auth = config.authAddress === "" ? undefined : createAuthClient(config.authAddress, tls.client);
   const guard = createAdminGuard({
     authenticate: firstOf([
       ...(config.adminKey === "" ? [] : [createKeyAuthenticator(config.adminKey)]),
@@ -121,6 +124,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
     readiness,
     logger,
     metrics,
+    tls: tls.server,
     limits: hostLimits(config),
   });
 
@@ -153,15 +157,17 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
       source.close();
       await changes.close();
       auth?.close();
+      tls.close();
       await control.close();
       await stores.close();
     },
   };
 }
 
-function createAuthClient(address: string) {
+function createAuthClient(address: string, tls: ClientTls | undefined) {
   return createServiceClient(AuthService, {
     address,
+    tls,
     target: "auth-service",
     unavailableReason: "AUTH_UNAVAILABLE",
     deadlineMs: 2_000,

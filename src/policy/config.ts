@@ -3,10 +3,11 @@ import type { ConfigFields } from "../shared/config/config.ts";
 import { type HostSettings, hostFields } from "../shared/config/host-settings.ts";
 import { boolean, duration, host, integer, oneOf, port, text } from "../shared/config/parsers.ts";
 import { type StoreSettings, storeFields } from "../shared/config/store-settings.ts";
+import { type PeerTlsSettings, peerTlsFields, type TlsSettings, tlsFields } from "../shared/config/tls-settings.ts";
 import type { StepUp } from "./cedar/explain.ts";
 
 /** Settings of policy-service. */
-export interface PolicyConfig extends HostSettings, StoreSettings {
+export interface PolicyConfig extends HostSettings, StoreSettings, TlsSettings, PeerTlsSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
   readonly httpHost: string;
@@ -76,6 +77,7 @@ export const policyFields: ConfigFields<PolicyConfig> = {
     schema: text,
     fallback: "",
   },
+  ...peerTlsFields("AUTH", "auth-service"),
   stepUps: {
     env: "POLICY_STEP_UPS",
     doc: "Context attributes that a caller could obtain, tried one by one on a DENY that is explained: `path=value`, joined by commas; values are JSON. An example: `mfa=true,session.assurance=2`.",
@@ -117,6 +119,7 @@ export const policyFields: ConfigFields<PolicyConfig> = {
     schema: duration(1_000, 86_400_000),
     fallback: "5m",
   },
+  ...tlsFields,
   ...storeFields,
   ...hostFields,
 };

@@ -9,6 +9,7 @@ const suites = [
   "envoy-check.ts",
   "envoy-mutual-tls.ts",
   "envoy-resilience.ts",
+  "envoy-certificates.ts",
   "readme.ts",
 ];
 

@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from "ioredis";
-import { fromRedisError } from "../../shared/store/redis-errors.ts";
+import { guarded } from "../../shared/store/redis-errors.ts";
 import { type RedisScript, runScript, script } from "../../shared/store/redis-script.ts";
 import type { ClientChanges, ClientStore, OAuthClient } from "../domain/clients.ts";
 import { clientIndexKey, clientKey, usedAssertionKey } from "./redis-token-keys.ts";
@@ -40,13 +40,6 @@ return clients
 
 /** Keeps OAuth clients in Redis, each in a hash of JSON values. */
 export function createRedisClientStore(redis: Redis | Cluster): ClientStore {
-  async function guarded<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw fromRedisError(error);
-    }
-  }
   const run = (script: RedisScript, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> =>
     guarded(() => runScript(redis, script, keys, args));
 

@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from "ioredis";
-import { fromRedisError } from "../../shared/store/redis-errors.ts";
+import { guarded } from "../../shared/store/redis-errors.ts";
 import { runScript, script } from "../../shared/store/redis-script.ts";
 import type { RefreshFamilyStore, RefreshOutcome } from "../domain/tokens/refresh-families.ts";
 import { refreshFamilyKey } from "./redis-token-keys.ts";
@@ -36,14 +36,6 @@ redis.call('PEXPIREAT', KEYS[1], ARGV[1])
 
 /** Keeps refresh families in Redis, each in one hash. */
 export function createRedisRefreshFamilyStore(redis: Redis | Cluster): RefreshFamilyStore {
-  async function guarded<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw fromRedisError(error);
-    }
-  }
-
   return {
     add: ({ partition, sessionId, seriesHash, currentHash, issueTime, client, scopes, expireTime }) =>
       guarded(async () => {

@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from "ioredis";
-import { fromRedisError } from "../../shared/store/redis-errors.ts";
+import { guarded } from "../../shared/store/redis-errors.ts";
 import { runScript, script } from "../../shared/store/redis-script.ts";
 import type { RevocationStore } from "../domain/revocations.ts";
 import { parseTokenId } from "../domain/tokens/token-id.ts";
@@ -16,14 +16,6 @@ redis.call('SET', KEYS[1], string.format('%.0f', time), 'PXAT', ARGV[2])
 
 /** Keeps revocations in Redis, each in a key that expires by itself. */
 export function createRedisRevocationStore(redis: Redis | Cluster): RevocationStore {
-  async function guarded<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw fromRedisError(error);
-    }
-  }
-
   return {
     revokeToken: (tokenId, expireTime) =>
       guarded(async () => {

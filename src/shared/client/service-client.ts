@@ -14,7 +14,7 @@ import { createResilience, type Resilience, type ResilienceOptions } from "../re
 import { ServiceError } from "../service-error.ts";
 import { type ChannelSettings, channelCredentials, channelOptions } from "./channel.ts";
 import { deserializer, passThrough, serialize } from "./codec.ts";
-import { fromFailedCall } from "./status.ts";
+import { fromFailedCall, wasRefusedUnread } from "./status.ts";
 import { type BidiStream, bidiStream, serverStream } from "./streams.ts";
 
 export interface ServiceClientOptions extends ResilienceOptions, ChannelSettings {
@@ -108,27 +108,30 @@ export function createServiceClient<S extends DescService>(
       const { signal } = callOptions;
       const bytes = serialize(method.input, request);
       const metadata = metadataOf(callOptions);
-      return resilience.execute(
-        (deadline) =>
-          new Promise((resolve, reject) => {
-            const call = client.makeUnaryRequest(
-              path,
-              passThrough,
-              deserialize,
-              bytes,
-              metadata,
-              { deadline },
-              (error, response) => {
-                signal?.removeEventListener("abort", cancel);
-                if (error !== null) reject(fromFailedCall(error));
-                else resolve(response as MessageShape<DescMessage>);
-              },
-            );
-            const cancel = (): void => call.cancel();
-            signal?.addEventListener("abort", cancel, { once: true });
-          }),
-        { deadline: callOptions.deadline, signal, idempotent },
-      );
+      const send = (deadline: number, mayRepeat: boolean): Promise<MessageShape<DescMessage>> =>
+        new Promise((resolve, reject) => {
+          const call = client.makeUnaryRequest(
+            path,
+            passThrough,
+            deserialize,
+            bytes,
+            metadata,
+            { deadline },
+            (error, response) => {
+              signal?.removeEventListener("abort", cancel);
+              if (error === null) resolve(response as MessageShape<DescMessage>);
+              else if (mayRepeat && wasRefusedUnread(error)) resolve(send(deadline, false));
+              else reject(fromFailedCall(error));
+            },
+          );
+          const cancel = (): void => call.cancel();
+          signal?.addEventListener("abort", cancel, { once: true });
+        });
+      return resilience.execute((deadline) => send(deadline, true), {
+        deadline: callOptions.deadline,
+        signal,
+        idempotent,
+      });
     };
   }
 

@@ -51,6 +51,7 @@ export abstract class Call implements CallContext {
   }
 
   abstract get peerAddress(): string;
+  abstract get peerPrincipal(): string | undefined;
   abstract header(name: string): string | undefined;
   /** Answers with an error, unless the call is settled. */
   abstract fail(error: unknown): void;

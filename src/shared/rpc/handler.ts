@@ -21,6 +21,11 @@ export interface CallContext {
   readonly draining: AbortSignal;
   /** Address of the peer, without its port. */
   readonly peerAddress: string;
+  /**
+   * SPIFFE id in the certificate of the peer, which this host itself has verified. Undefined in plain text, without a
+   * certificate, or when it carries none; behind a proxy, it is the proxy's.
+   */
+  readonly peerPrincipal: string | undefined;
   /** First value of a request header, by its lower-case name. */
   header(name: string): string | undefined;
   readonly logger: Logger;
