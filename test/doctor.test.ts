@@ -5,13 +5,16 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { createServer } from "node:tls";
 import { Redis } from "ioredis";
+import { startChildService } from "../src/cli/child-service.ts";
 import { judgeCertificate } from "../src/cli/doctor/certificates.ts";
 import { runCommand } from "./mesh/command.ts";
 import { type AuthReplicas, startAuthReplicas } from "./support/auth-replicas.ts";
+import { createAuthority, createCertificateDirectory } from "./support/certificates.ts";
 import { runDoctor, startSkewingProxy } from "./support/doctor.ts";
+import { eventually } from "./support/eventually.ts";
 import { runGatehouse } from "./support/gatehouse-command.ts";
 import { adminKey, type PolicyReplica, startPolicyReplica } from "./support/policy-replica.ts";
-import { freePort } from "./support/ports.ts";
+import { freePort, isListening } from "./support/ports.ts";
 import { type RedisServer, startRedisServer } from "./support/redis-server.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "gatehouse-doctor-"));
@@ -261,4 +264,57 @@ test("certificates: good, soon to end, ended, of another name, and of an issuer 
     server.close();
   }
   assert.match(await judge(0, ca), /^warning no TLS handshake/);
+});
+
+test("a service with mutual TLS, its own certificate soon to end", async () => {
+  const files = createCertificateDirectory();
+  const authority = createAuthority("doctor");
+  const server = authority.issue({ names: ["DNS:localhost"], usage: "serverAuth", days: 5 });
+  const caller = authority.issue({ names: ["URI:spiffe://gatehouse.example/doctor"], usage: "clientAuth" });
+  const all = { "ca.crt": authority.cert, "tls.crt": server.cert, "tls.key": server.key };
+  for (const [name, text] of Object.entries({ ...all, "own.crt": caller.cert, "own.key": caller.key })) {
+    files.write(name, text);
+  }
+  const ports = [await freePort(), await freePort()];
+  const secured = startChildService({
+    entry: "src/policy/main.ts",
+    env: {
+      PATH: process.env.PATH,
+      POLICY_GRPC_PORT: String(ports[0]),
+      POLICY_HTTP_PORT: String(ports[1]),
+      POLICY_DIR: "policies/documents",
+      DATA_DIR: join(dir, "secured"),
+      TLS_CERT_FILE: files.file("tls.crt"),
+      TLS_KEY_FILE: files.file("tls.key"),
+      TLS_CLIENT_CA_FILE: files.file("ca.crt"),
+    },
+    isReady: () => isListening(ports[1] ?? 0),
+  });
+  try {
+    await secured.ready;
+    const at = ["--policy", `localhost:${ports[0]}/${ports[1]}`];
+    const tls = [
+      "--tls-ca",
+      files.file("ca.crt"),
+      "--tls-cert",
+      files.file("own.crt"),
+      "--tls-key",
+      files.file("own.key"),
+    ];
+    await eventually(async () => {
+      const { code, of } = await runDoctor([...at, ...tls]);
+      assert.deepEqual(of("problem"), []);
+      assert.equal(code, 0);
+      assert.match(of("ok").join("\n"), /reflection: serves gatehouse.policy.v1.PolicyService/);
+      assert.match(of("warning").join("\n"), /certificate: ends in 4 days/);
+      assert.match(of("warning").join("\n"), /certificate: \S+: ends in 4 days/);
+    });
+    const plain = await runDoctor(at);
+    assert.equal(plain.code, 1);
+    const strange = await runDoctor([...at, ...tls, "--tls-server-name", "elsewhere.example"]);
+    assert.match(strange.of("problem").join("\n"), /certificate: is not trusted/);
+  } finally {
+    await secured.stop();
+    files.remove();
+  }
 });

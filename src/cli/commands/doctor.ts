@@ -1,12 +1,10 @@
-import { readFile } from "node:fs/promises";
 import { type Command, CommandError } from "../command.ts";
 import { diagnose } from "../doctor/diagnose.ts";
 import { type Finding, findingsText } from "../doctor/finding.ts";
-import { causeOf } from "../doctor/http-get.ts";
 import { judgeManifests } from "../doctor/manifests.ts";
 import { judgeRedis } from "../doctor/redis.ts";
 import { listOf } from "../option-values.ts";
-import { jsonOption } from "../service-client.ts";
+import { jsonOption, tlsOf, tlsOptions } from "../service-client.ts";
 
 /** How long each question may take, in milliseconds. */
 const timeoutMs = 3_000;
@@ -34,8 +32,7 @@ export const doctor: Command = {
       placeholder: "PLACE",
       description: "policy-service; may be given several times.",
     },
-    tls: { type: "boolean", description: "The ports speak TLS, for example behind a gateway." },
-    ca: { type: "string", placeholder: "FILE", description: "Certificates to trust, PEM." },
+    ...tlsOptions,
     manifests: {
       type: "string",
       placeholder: "DIR",
@@ -51,13 +48,12 @@ export const doctor: Command = {
     if (token !== "" && !/^[\x21-\x7e]+$/.test(token)) {
       throw new CommandError("GATEHOUSE_TOKEN is no token: it has spaces or the like.");
     }
-    const ca = values.ca === undefined ? undefined : await readCertificates(String(values.ca));
+    const tls = tlsOf(values);
     const named = auth.length > 0 || policy.length > 0;
     const findings: Finding[] = [];
     if (named || directory === undefined) {
       const places = named ? { auth, policy } : { auth: ["localhost"], policy: ["localhost"] };
-      const tls = values.tls ? { tls: ca === undefined ? {} : { ca } } : {};
-      findings.push(...(await diagnose(places, { timeoutMs, ...tls }, token === "" ? undefined : token)));
+      findings.push(...(await diagnose(places, { timeoutMs, tls }, token === "" ? undefined : token)));
       if (redisUrl !== "") findings.push(...(await judgeRedis(redisUrl, timeoutMs)));
       else {
         const remedy = "Set REDIS_URL to look at it from here.";
@@ -70,11 +66,3 @@ export const doctor: Command = {
     return healthy ? 0 : 1;
   },
 };
-
-async function readCertificates(path: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw new CommandError(`--ca cannot be read: ${causeOf(error)}`);
-  }
-}

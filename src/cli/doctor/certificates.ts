@@ -1,7 +1,6 @@
-import { isIP } from "node:net";
-import { connect, type PeerCertificate } from "node:tls";
+import { connect, type PeerCertificate, type SecureContextOptions } from "node:tls";
 import { type Finding, findingsOf } from "./finding.ts";
-import { causeOf } from "./http-get.ts";
+import { causeOf, tlsName } from "./http-get.ts";
 import { authority } from "./replica.ts";
 
 /** Where a certificate is shown. */
@@ -13,6 +12,9 @@ export interface TlsPlace {
   readonly serverName: string;
 }
 
+/** Certificates that others must chain to. Default: those that Node trusts. */
+type Trusted = SecureContextOptions["ca"] | undefined;
+
 const dayMs = 86_400_000;
 /** Public certificates are renewed 30 days before their end. */
 const warningDays = 14;
@@ -20,11 +22,7 @@ const warningDays = 14;
 /** Whether the certificate shown at a place is trusted, is for its name, and does not end soon. */
 export async function judgeCertificate(
   place: TlsPlace,
-  {
-    ca,
-    timeoutMs,
-    now = Date.now,
-  }: { readonly ca?: Buffer | undefined; readonly timeoutMs: number; readonly now?: () => number },
+  { ca, timeoutMs, now = Date.now }: { readonly ca?: Trusted; readonly timeoutMs: number; readonly now?: () => number },
 ): Promise<Finding[]> {
   const findings: Finding[] = [];
   const say = findingsOf(place.subject, findings);
@@ -43,7 +41,7 @@ export async function judgeCertificate(
     say.problem(
       "certificate",
       `is not trusted (${shown.fault})`,
-      "Give its issuer with --ca, or mend name and chain of the certificate.",
+      "Give its issuer with --tls-ca, or mend name and chain of the certificate.",
     );
   } else if (days < warningDays) say.warning("certificate", `ends in ${days} days`, renew);
   else say.ok("certificate", `good for ${days} days`);
@@ -56,16 +54,12 @@ interface Shown {
   readonly fault: string | undefined;
 }
 
-function certificateAt(
-  { address, port, serverName }: TlsPlace,
-  ca: Buffer | undefined,
-  timeoutMs: number,
-): Promise<Shown> {
+function certificateAt({ address, port, serverName }: TlsPlace, ca: Trusted, timeoutMs: number): Promise<Shown> {
   return new Promise((resolve, reject) => {
     const socket = connect({
       host: address,
       port,
-      ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
+      ...tlsName(serverName),
       ALPNProtocols: ["h2", "http/1.1"],
       // Looked at below: what is wrong with it is what is asked for.
       rejectUnauthorized: false,

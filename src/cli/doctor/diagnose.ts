@@ -1,10 +1,11 @@
+import type { ClientTls } from "../../shared/client/channel.ts";
 import { judgeAgreement, judgeRevisions } from "./agreement.ts";
 import { judgeCertificate } from "./certificates.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 import { causeOf } from "./http-get.ts";
 import { judgeReplica } from "./judge-replica.ts";
 import { judgeOAuth } from "./oauth.ts";
-import { type ProbeOptions, probe } from "./probe.ts";
+import { type ProbeOptions, probe, serverNameOf } from "./probe.ts";
 import { type Replica, resolveReplicas, type ServiceName } from "./replica.ts";
 
 /** The places of each service, as they are typed. */
@@ -30,7 +31,7 @@ export async function diagnose(places: Places, options: ProbeOptions, token: str
     )),
   );
   if (options.tls !== undefined) {
-    for (const { replica } of probes) findings.push(...(await judgeTls(replica, options)));
+    for (const { replica } of probes) findings.push(...(await judgeTls(replica, options.tls, options.timeoutMs)));
   }
   return findings;
 }
@@ -52,12 +53,12 @@ async function resolveAll(service: ServiceName, places: readonly string[], findi
   return [...replicas.values()];
 }
 
-async function judgeTls(replica: Replica, { tls, timeoutMs }: ProbeOptions): Promise<Finding[]> {
+async function judgeTls(replica: Replica, tls: ClientTls, timeoutMs: number): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const port of [replica.grpcPort, replica.httpPort]) {
     const subject = `${replica.label} port ${port}`;
-    const place = { subject, address: replica.address, port, serverName: replica.host };
-    findings.push(...(await judgeCertificate(place, { ca: tls?.ca, timeoutMs })));
+    const place = { subject, address: replica.address, port, serverName: serverNameOf(replica, tls) };
+    findings.push(...(await judgeCertificate(place, { ca: tls.certificates.current.ca?.certs, timeoutMs })));
   }
   return findings;
 }

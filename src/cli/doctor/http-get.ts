@@ -1,5 +1,7 @@
 import { type IncomingHttpHeaders, request as plainRequest } from "node:http";
 import { request as tlsRequest } from "node:https";
+import { isIP } from "node:net";
+import { type ConnectionOptions, checkServerIdentity, type SecureContextOptions } from "node:tls";
 
 export interface HttpAnswer {
   readonly status: number;
@@ -13,7 +15,10 @@ export interface HttpAnswer {
 export interface HttpGetOptions {
   readonly timeoutMs: number;
   /** Trusted certificates, PEM, with https. Default: those that Node trusts. */
-  readonly ca?: Buffer | undefined;
+  readonly ca?: SecureContextOptions["ca"] | undefined;
+  /** Own certificate and its key, PEM. */
+  readonly cert?: Buffer | undefined;
+  readonly key?: Buffer | undefined;
   /** Name that the certificate has to be for, and the Host header. Default: the URL's host. */
   readonly serverName?: string | undefined;
 }
@@ -22,7 +27,7 @@ export interface HttpGetOptions {
 const maxBodyBytes = 4 * 1_048_576;
 
 /** Fetches one page on a connection of its own. Rejects when it does not come whole in time, or is larger than 4 MiB. */
-export function httpGet(url: string, { timeoutMs, ca, serverName }: HttpGetOptions): Promise<HttpAnswer> {
+export function httpGet(url: string, { timeoutMs, serverName, ...tls }: HttpGetOptions): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
     const signal = AbortSignal.timeout(timeoutMs);
     const send = new URL(url).protocol === "https:" ? tlsRequest : plainRequest;
@@ -31,8 +36,8 @@ export function httpGet(url: string, { timeoutMs, ca, serverName }: HttpGetOptio
       signal,
       agent: false,
       headers: { connection: "close" },
-      ...(ca === undefined ? {} : { ca }),
-      ...(serverName === undefined ? {} : { servername: serverName }),
+      ...Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined)),
+      ...(serverName === undefined ? {} : tlsName(serverName)),
     };
     const request = send(url, options, (response) => {
       const receivedAt = Date.now();
@@ -52,6 +57,12 @@ export function httpGet(url: string, { timeoutMs, ca, serverName }: HttpGetOptio
     request.on("error", (error) => reject(signal.aborted ? new Error(`no answer within ${timeoutMs} ms`) : error));
     request.end();
   });
+}
+
+/** A name is sent along and expected; an address is expected only, for TLS has no place for it (RFC 6066 section 3). */
+export function tlsName(name: string): Pick<ConnectionOptions, "servername" | "checkServerIdentity"> {
+  if (isIP(name) === 0) return { servername: name };
+  return { servername: "", checkServerIdentity: (_, certificate) => checkServerIdentity(name, certificate) };
 }
 
 /** What an error of a connection says, without a stack; for several addresses, what the first one said. */

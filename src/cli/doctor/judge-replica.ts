@@ -175,6 +175,14 @@ function judgeMetrics(probe: Probe, say: Findings): void {
     const value = metrics.value(metric, labels);
     if (value !== undefined && value !== 0) say.problem(check, message, remedy);
   }
+  for (const [certificate, seconds] of metrics.all("tls_certificate_expiry_timestamp_seconds", "certificate")) {
+    const days = Math.floor((seconds * 1_000 - Date.now()) / 86_400_000);
+    const message = `${certificate}: ${days < 0 ? "has ended" : `ends in ${days} days`}`;
+    const remedy = "Renew the file: it is taken up without a restart (docs/tls.md).";
+    if (days < 0) say.problem("certificate", message, remedy);
+    else if (days < 14) say.warning("certificate", message, remedy);
+    else say.ok("certificate", message);
+  }
   const loopLagSeconds = metrics.value("service_loop_lag_seconds") ?? 0;
   if (loopLagSeconds > 0.25) {
     say.warning("load", `the event loop is ${Math.round(loopLagSeconds * 1_000)} ms late`, "Add replicas, or CPU.");

@@ -2,6 +2,8 @@
 export interface MetricsText {
   /** The value of the first sample of a metric that has these labels; undefined when there is none. */
   value(name: string, labels?: Readonly<Record<string, string>>): number | undefined;
+  /** Values of a metric by one of its labels. */
+  all(name: string, label: string): readonly (readonly [string, number])[];
   /** A label of the first sample of a metric whose value is not 0. */
   label(name: string, label: string): string | undefined;
 }
@@ -29,6 +31,8 @@ export function parseMetrics(text: string): MetricsText {
     value: (name, wanted = {}) =>
       samples.get(name)?.find(({ labels }) => Object.entries(wanted).every(([key, text]) => labels.get(key) === text))
         ?.value,
+    all: (name, label) =>
+      (samples.get(name) ?? []).map(({ labels, value }) => [labels.get(label) ?? "", value] as const),
     label: (name, label) =>
       samples
         .get(name)

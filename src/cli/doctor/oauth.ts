@@ -1,3 +1,4 @@
+import { rootCertificates } from "node:tls";
 import { judgeCertificate } from "./certificates.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 import { causeOf, httpGet } from "./http-get.ts";
@@ -81,8 +82,10 @@ async function judgePublic(
     );
   }
   const { timeoutMs, tls } = options;
+  // The issuer's certificate may be a public one where those of the replicas are not.
+  const ca = [...rootCertificates, ...[tls?.certificates.current.ca?.certs ?? []].flat()];
   try {
-    const { status, body } = await httpGet(jwksUri, { timeoutMs, ca: tls?.ca });
+    const { status, body } = await httpGet(jwksUri, { timeoutMs, ca });
     const ids = status === 200 ? keyIdsOf(body) : undefined;
     if (ids?.join() === keyIds.join()) say.ok("jwks", "verifiers find the same keys at jwks_uri");
     else {
@@ -102,7 +105,7 @@ async function judgePublic(
   if (protocol === "https:") {
     const address = hostname.replace(/^\[|\]$/g, "");
     const place = { subject: `issuer ${issuer}`, address, port: Number(port || 443), serverName: address };
-    into.push(...(await judgeCertificate(place, { ca: tls?.ca, timeoutMs })));
+    into.push(...(await judgeCertificate(place, { ca, timeoutMs })));
   }
 }
 

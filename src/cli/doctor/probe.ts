@@ -6,14 +6,14 @@ import { ServerReflection, ServerReflectionRequestSchema } from "../../../gen/gr
 import type { ClientTls } from "../../shared/client/channel.ts";
 import { createServiceClient, type ServiceClientOptions } from "../../shared/client/service-client.ts";
 import { ServiceError } from "../../shared/service-error.ts";
-import { causeOf, type HttpAnswer, httpGet } from "./http-get.ts";
+import { causeOf, type HttpAnswer, type HttpGetOptions, httpGet } from "./http-get.ts";
 import { authority, type Replica } from "./replica.ts";
 
 /** How replicas are asked. */
 export interface ProbeOptions {
   readonly timeoutMs: number;
-  /** Set when both ports speak TLS; with the certificates that theirs must chain to. */
-  readonly tls?: { readonly ca?: Buffer };
+  /** Set when both ports speak TLS. */
+  readonly tls?: ClientTls | undefined;
 }
 
 /** A thing that was asked for: its answer, or why there is none. */
@@ -51,7 +51,7 @@ export async function probe(replica: Replica, options: ProbeOptions): Promise<Pr
 export async function getPage(replica: Replica, path: string, { timeoutMs, tls }: ProbeOptions): Promise<HttpAnswer> {
   const scheme = tls === undefined ? "http" : "https";
   const url = `${scheme}://${authority(replica.address, replica.httpPort)}${path}`;
-  return await httpGet(url, { timeoutMs, ca: tls?.ca, serverName: tls === undefined ? undefined : replica.host });
+  return await httpGet(url, { timeoutMs, ...(tls === undefined ? {} : httpTls(replica, tls)) });
 }
 
 /** Options of a client of one replica. */
@@ -61,12 +61,18 @@ export function clientOptions(replica: Replica, { timeoutMs, tls }: ProbeOptions
     target: replica.label,
     deadlineMs: timeoutMs,
     maxRetries: 0,
-    ...(tls === undefined ? {} : { tls: clientTls(replica, tls.ca) }),
+    tls: tls && { ...tls, serverName: serverNameOf(replica, tls) },
   };
 }
 
-function clientTls({ host }: Replica, ca: Buffer | undefined): ClientTls {
-  return { serverName: host, ...(ca === undefined ? {} : { rootCerts: ca }) };
+/** The name that a replica's certificate has to be for. */
+export function serverNameOf({ host }: Replica, { serverName }: ClientTls): string {
+  return serverName ?? host;
+}
+
+function httpTls(replica: Replica, tls: ClientTls): Pick<HttpGetOptions, "ca" | "cert" | "key" | "serverName"> {
+  const { ca, identity } = tls.certificates.current;
+  return { ca: ca?.certs, cert: identity?.cert, key: identity?.key, serverName: serverNameOf(replica, tls) };
 }
 
 /** Settles a question. What is not an answer becomes words. */
