@@ -3,6 +3,7 @@ import { type HostSettings, hostFields } from "../shared/config/host-settings.ts
 import { boolean, duration, host, integer, port, text } from "../shared/config/parsers.ts";
 import { type StoreSettings, storeFields } from "../shared/config/store-settings.ts";
 import { type PeerTlsSettings, peerTlsFields, type TlsSettings, tlsFields } from "../shared/config/tls-settings.ts";
+import { type TraceSettings, traceFields } from "../shared/config/trace-settings.ts";
 import { type SignInSettings, signInFields } from "./sign-in-config.ts";
 import { type TokenSettings, tokenFields } from "./token-settings.ts";
 
@@ -13,7 +14,8 @@ export interface AuthConfig
     TlsSettings,
     PeerTlsSettings,
     SignInSettings,
-    TokenSettings {
+    TokenSettings,
+    TraceSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
   readonly httpHost: string;
@@ -39,6 +41,7 @@ export interface AuthConfig
 /** Where each comes from and what it is for. */
 export const authFields: ConfigFields<AuthConfig> = {
   ...hostFields,
+  ...traceFields,
   ...tokenFields,
   grpcHost: {
     env: "AUTH_GRPC_HOST",

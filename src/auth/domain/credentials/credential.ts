@@ -32,6 +32,8 @@ export interface Attempt {
   readonly peerAddress: string;
   /** Value of `x-forwarded-for`, which anybody may write. */
   readonly forwardedFor?: string;
+  /** W3C `traceparent` of the call. */
+  readonly traceparent?: string;
 }
 
 /** Whom a credential belongs to. */
