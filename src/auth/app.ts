@@ -17,6 +17,7 @@ import { createMetrics } from "../shared/metrics/metrics.ts";
 import { essential, serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
 import { openTls } from "../shared/tls/open-tls.ts";
+import { openTracer } from "../shared/tracing/open-tracer.ts";
 import { makePoolGiveWay } from "./adapters/give-way.ts";
 import { nodeArgon2 } from "./adapters/node-argon2.ts";
 import { createPolicyDecisions, createPolicyStepUps } from "./adapters/policy-decisions.ts";
@@ -65,6 +66,7 @@ import { lockoutRules } from "./sign-in-config.ts";
 import { countSignIns, observeSignIns } from "./sign-in-metrics.ts";
 import { openStores } from "./stores.ts";
 import { createTokens } from "./tokens.ts";
+import { traceAuthentication } from "./trace-authentication.ts";
 
 /** Parts that can be replaced. */
 export interface AuthAppOverrides {
@@ -83,6 +85,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
   const clock = overrides.clock ?? Date.now;
   const readiness = createReadiness();
   const metrics = createMetrics({ service: "auth-service" });
+  const tracer = openTracer(config, { service: "auth-service", metrics, logger });
   const tls = openTls(config, { peerPrefix: "POLICY", logger, metrics, readiness });
 
   const stores = openStores({ ...config, logger, check: readiness.add("store"), clock });
@@ -150,15 +153,18 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     endSessions,
     removeSecondFactors: (user) => secondFactors.remove(user),
   });
-  const authenticate = createAuthenticator({
-    password: countSignIns(metrics.registry, verifyPassword),
-    bearerToken: tokens.bearerToken,
-    client: tokens.client,
-    apiKey: createApiKeyVerifier({ identities, apiKeys }),
-    ...externals.verifiers,
-  });
+  const authenticate = traceAuthentication(
+    tracer,
+    createAuthenticator({
+      password: countSignIns(metrics.registry, verifyPassword),
+      bearerToken: tokens.bearerToken,
+      client: tokens.client,
+      apiKey: createApiKeyVerifier({ identities, apiKeys }),
+      ...externals.verifiers,
+    }),
+  );
 
-  const policyOptions = policyClientOptions(config, tls.client);
+  const policyOptions = { ...policyClientOptions(config, tls.client), tracer };
   const policy = createDecisionClient({ ...policyOptions, observer: { breakerState: metrics.breakerState } });
   // A stream of decisions carries no explanations; these are calls of their own.
   // Few at once, so that a flood of denials takes nothing from decisions.
@@ -228,6 +234,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     logger,
     metrics,
     tls: tls.server,
+    tracer,
     limits: hostLimits(config),
   });
 
@@ -253,6 +260,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     async stop() {
       stopping.abort();
       await host.drain();
+      await tracer?.close();
       await tokens.stop();
       externals.stop();
       check.close();

@@ -3,6 +3,7 @@ import { type HostSettings, hostFields } from "../shared/config/host-settings.ts
 import { boolean, duration, host, integer, port, text } from "../shared/config/parsers.ts";
 import { type StoreSettings, storeFields } from "../shared/config/store-settings.ts";
 import { type PeerTlsSettings, peerTlsFields, type TlsSettings, tlsFields } from "../shared/config/tls-settings.ts";
+import { type TraceSettings, traceFields } from "../shared/config/trace-settings.ts";
 import { type ExternalSettings, externalFields } from "./external-settings.ts";
 import { type SignInSettings, signInFields } from "./sign-in-config.ts";
 import { type TokenSettings, tokenFields } from "./token-settings.ts";
@@ -15,7 +16,8 @@ export interface AuthConfig
     PeerTlsSettings,
     SignInSettings,
     TokenSettings,
-    ExternalSettings {
+    ExternalSettings,
+    TraceSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
   readonly httpHost: string;
@@ -41,6 +43,7 @@ export interface AuthConfig
 /** Where each comes from and what it is for. */
 export const authFields: ConfigFields<AuthConfig> = {
   ...hostFields,
+  ...traceFields,
   ...tokenFields,
   ...externalFields,
   grpcHost: {

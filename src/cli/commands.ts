@@ -8,6 +8,7 @@ import {
   clientRotateSecret,
   clientUpdate,
 } from "./commands/client.ts";
+import { doctor } from "./commands/doctor.ts";
 import { keyCreate, keyList, keyRevoke } from "./commands/key.ts";
 import { mfaEnrol } from "./commands/mfa-enrol.ts";
 import { mfaCodes, mfaRemove, mfaStatus } from "./commands/mfa-manage.ts";
@@ -32,6 +33,7 @@ import {
 
 /** Every command of the `gatehouse` tool. */
 export const COMMANDS: readonly Command[] = [
+  doctor,
   policyValidate,
   policyFormat,
   policyTest,

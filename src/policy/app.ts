@@ -14,6 +14,7 @@ import { createMetrics } from "../shared/metrics/metrics.ts";
 import { essential, serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
 import { openTls } from "../shared/tls/open-tls.ts";
+import { openTracer } from "../shared/tracing/open-tracer.ts";
 import { adminActions } from "./adapters/admin-actions.ts";
 import { createKeyAuthenticator, createRemoteAuthenticator, firstOf } from "./adapters/admin-authenticators.ts";
 import { createBusAnnouncer } from "./adapters/bus-announcer.ts";
@@ -54,6 +55,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
   }
   const readiness = createReadiness();
   const metrics = createMetrics({ service: "policy-service" });
+  const tracer = openTracer(config, { service: "policy-service", metrics, logger });
   const tls = openTls(config, { peerPrefix: "AUTH", logger, metrics, readiness });
   const policyMetrics = createPolicyMetrics(metrics.registry);
   const check = readiness.add("policies");
@@ -80,7 +82,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
     followsDirectory: config.policySource === "directory",
     onActivated({ revision, engine }) {
       const counts = { policies: engine.policySet.policyIds.length, entities: engine.entities.size };
-      policyMetrics.activated(counts.policies, counts.entities);
+      policyMetrics.activated(revision, counts.policies, counts.entities);
       check.set(true, `revision ${revision}`);
       logger.info({ revision, ...counts }, "policies are active");
     },
@@ -125,6 +127,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
     logger,
     metrics,
     tls: tls.server,
+    tracer,
     limits: hostLimits(config),
   });
 
@@ -154,6 +157,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
     },
     async stop() {
       await host.drain();
+      await tracer?.close();
       source.close();
       await changes.close();
       auth?.close();

@@ -4,10 +4,11 @@ import { type HostSettings, hostFields } from "../shared/config/host-settings.ts
 import { boolean, duration, host, integer, oneOf, port, text } from "../shared/config/parsers.ts";
 import { type StoreSettings, storeFields } from "../shared/config/store-settings.ts";
 import { type PeerTlsSettings, peerTlsFields, type TlsSettings, tlsFields } from "../shared/config/tls-settings.ts";
+import { type TraceSettings, traceFields } from "../shared/config/trace-settings.ts";
 import type { StepUp } from "./cedar/explain.ts";
 
 /** Settings of policy-service. */
-export interface PolicyConfig extends HostSettings, StoreSettings, TlsSettings, PeerTlsSettings {
+export interface PolicyConfig extends HostSettings, StoreSettings, TlsSettings, PeerTlsSettings, TraceSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
   readonly httpHost: string;
@@ -122,6 +123,7 @@ export const policyFields: ConfigFields<PolicyConfig> = {
   ...tlsFields,
   ...storeFields,
   ...hostFields,
+  ...traceFields,
 };
 
 /** Reads step-ups; answers what is wrong with them as a text. */

@@ -28,7 +28,6 @@ export interface DecisionRequest extends AccessRequest {
 export interface DecisionCall extends Attempt {
   /** When the caller stops waiting, in milliseconds since the epoch. */
   readonly deadline?: number;
-  readonly traceparent?: string;
   readonly requestId?: string;
 }
 

@@ -37,6 +37,8 @@ export interface Attempt {
   readonly forwardedClientCert?: string;
   /** Value of `x-forwarded-for`, which anybody may write. */
   readonly forwardedFor?: string;
+  /** W3C `traceparent` of the call. */
+  readonly traceparent?: string;
 }
 
 /** Whom a credential belongs to. */
