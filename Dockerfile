@@ -20,6 +20,13 @@ COPY package.json LICENSE ./
 COPY gen ./gen
 COPY proto ./proto
 COPY src ./src
+# Types are stripped and modules compiled once, here: without it each start takes longer and each process 30 MiB more. Each
+# entry runs for a moment, on data that is thrown away, so that it has loaded everything.
+ENV NODE_COMPILE_CACHE=/app/.compile-cache
+RUN for entry in src/auth/main.ts src/policy/main.ts src/cli/main.ts; do \
+      DATA_DIR=/tmp/warm-up timeout 10 node $entry >/dev/null 2>&1 || true; \
+    done \
+  && rm -rf /tmp/warm-up && chmod -R a+rX $NODE_COMPILE_CACHE
 USER 1000:1000
 EXPOSE 50051 50052 8081 8082
 # Half of the heap flags' worth is the young generation: untuned, Node under saturation takes twice the memory for the

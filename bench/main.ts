@@ -28,6 +28,34 @@ const benches: Readonly<Record<string, Bench>> = {
     summary: "decisions/s through EvaluateStream, rows and columns by batch size, beside unary calls",
     load: async () => (await import("./stream.ts")).runStreamBench,
   },
+  latency: {
+    summary: "latency at 2,000 calls/s in open loop of Evaluate, Authenticate and Authorize, beside a bare echo",
+    load: async () => (await import("./latency.ts")).runLatencyBench,
+  },
+  overload: {
+    summary: "goodput and latency of Evaluate from half to four times its capacity",
+    load: async () => (await import("./overload.ts")).runOverloadBench,
+  },
+  soak: {
+    summary: "ten minutes of mixed load (--seconds 600): memory over time, and every answer counted",
+    load: async () => (await import("./soak.ts")).runSoakBench,
+  },
+  revocation: {
+    summary: "ms from Revoke to refused by all of three replicas, over 1,000 revocations under 1,000 token checks/s",
+    load: async () => (await import("./revocation.ts")).runRevocationBench,
+  },
+  "login-storm": {
+    summary: "latency of token checks alone and in a storm of password logins",
+    load: async () => (await import("./login-storm.ts")).runLoginStormBench,
+  },
+  store: {
+    summary: "bytes of a session in Redis, and Redis' CPU for sessions and for waking followers of the bus",
+    load: async () => (await import("./store.ts")).runStoreBench,
+  },
+  mesh: {
+    summary: "ms that Envoy's Check adds to a request at 1,000 requests/s",
+    load: async () => (await import("./mesh.ts")).runMeshBench,
+  },
   engine: {
     summary: "µs a decision by policies and entities, beside cedar-wasm",
     load: async () => {
@@ -57,6 +85,11 @@ if (bench === undefined) {
     progress: (message) => process.stderr.write(`${message}\n`),
   });
   const report = { bench: positionals[0], machine: describeMachine(), ...result };
-  if (values.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-  else console.dir(report, { depth: 6 });
+  if (values.json) {
+    process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+  } else {
+    const { table, ...rest } = report as typeof report & { table?: unknown };
+    if (table !== undefined) console.table(table);
+    console.dir(rest, { depth: 6 });
+  }
 }

@@ -152,11 +152,13 @@ function checkSample(sample: Buffer | undefined, size: number): void {
 /** Decisions/s through EvaluateStream on one core, rows and columns by batch size, beside unary calls and a bare echo. */
 export async function runStreamBench({ seconds, progress }: BenchOptions): Promise<object> {
   const policyDir = mkdtempSync(join(tmpdir(), "gatehouse-bench-"));
+  const dataDir = mkdtempSync(join(tmpdir(), "gatehouse-bench-"));
   writePolicies(policyDir);
   const ports = { echo: await freePort(), policy: await freePort(), policyHttp: await freePort() };
   const env = {
     LOG_LEVEL: "warn",
     POLICY_DIR: policyDir,
+    DATA_DIR: dataDir,
     POLICY_GRPC_PORT: String(ports.policy),
     POLICY_HTTP_PORT: String(ports.policyHttp),
   };
@@ -197,6 +199,6 @@ export async function runStreamBench({ seconds, progress }: BenchOptions): Promi
     };
   } finally {
     await Promise.all(children.map((child) => child.stop()));
-    rmSync(policyDir, { recursive: true });
+    for (const dir of [policyDir, dataDir]) rmSync(dir, { recursive: true });
   }
 }

@@ -107,7 +107,7 @@ test("a key is made, used, listed and revoked from the command line", async () =
   assert.deepEqual([full.apiKey.user, full.apiKey.scopes, full.key.length], ["alice", [], 67]);
 });
 
-test("the sessions of a user are listed from the command line", async () => {
+test("the sessions of a user are listed and ended from the command line", async () => {
   await signIn("bob", "builder");
   await signIn("bob", "builder");
   const lines = (await succeeds("session list bob")).split("\n");
@@ -116,6 +116,14 @@ test("the sessions of a user are listed from the command line", async () => {
   assert.match(lines[1] ?? "", / pwd$/);
   const { sessions } = JSON.parse(await succeeds("session list bob --json"));
   assert.equal(sessions.length, 2);
+  assert.equal(await succeeds(`session end ${sessions[0].id}`), "the session is over");
+  const { sessions: left } = JSON.parse(await succeeds("session list bob --json"));
+  assert.deepEqual(
+    left.map(({ id }: { id: string }) => id),
+    [sessions[1].id],
+  );
+  assert.equal(await succeeds("session end-all Bob"), "all sessions are over");
+  assert.deepEqual(JSON.parse(await succeeds("session list bob --json")), { sessions: [] });
 });
 
 test("what is wrong is told in a way that its user can mend, and no secret is shown", async () => {

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { MethodOptions_IdempotencyLevel, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { IdentityService } from "../gen/gatehouse/auth/v1/identity_service_pb.ts";
+import { PolicyAdminService } from "../gen/gatehouse/policy/v1/policy_admin_service_pb.ts";
 import { BadRequestSchema, ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
 import { type Deployment, startDeployment } from "./support/deployment.ts";
 import { startRedisServer } from "./support/redis-server.ts";
@@ -22,17 +23,52 @@ async function refusal(call: Promise<unknown>): Promise<string[]> {
 const notValid = ["Unauthenticated", "CREDENTIAL_NOT_VALID"];
 const denied = ["PermissionDenied", "PERMISSION_DENIED"];
 
-const backends: Readonly<Record<string, () => Promise<{ env: Record<string, string>; stop(): Promise<void> }>>> = {
-  SQLite: async () => ({ env: {}, stop: async () => undefined }),
+/** A request of each method that is well-formed, and finds nobody. */
+const complete: Readonly<Record<string, object>> = {
+  createUser: { name: "mallory" },
+  getUser: { name: "nobody" },
+  updateUser: { name: "nobody", disabled: true, updateMask: { paths: ["disabled"] } },
+  setPassword: { name: "nobody", password: "mallory was here" },
+  deleteUser: { name: "nobody" },
+  listUserSessions: { name: "nobody" },
+  removeSecondFactors: { name: "nobody" },
+  unlockUser: { name: "nobody" },
+  createApiKey: { user: "nobody" },
+  listApiKeys: { user: "nobody" },
+  revokeApiKey: { id: "AAAAAAAAAAAAAAAA" },
+  createClient: { id: "mallory" },
+  getClient: { id: "nobody" },
+  updateClient: { id: "nobody", disabled: true, updateMask: { paths: ["disabled"] } },
+  rotateClientSecret: { id: "nobody" },
+  deleteClient: { id: "nobody" },
+};
+
+interface Backend {
+  readonly env: Readonly<Record<string, string>>;
+  /** Ends the store without warning, and starts it again on what it had written. */
+  crash(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const backends: Readonly<Record<string, () => Promise<Backend>>> = {
+  // It lives and dies with auth-service.
+  SQLite: async () => ({ env: {}, crash: async () => undefined, stop: async () => undefined }),
   Redis: async () => {
     const server = await startRedisServer();
-    return { env: { REDIS_URL: server.url }, stop: () => server.stop() };
+    return {
+      env: { REDIS_URL: server.url },
+      async crash() {
+        await server.kill();
+        await server.start();
+      },
+      stop: () => server.stop(),
+    };
   },
 };
 
 for (const [name, startBackend] of Object.entries(backends)) {
   describe(`IdentityService on ${name}`, () => {
-    let backend: Awaited<ReturnType<typeof startBackend>>;
+    let backend: Backend;
     let deployment: Deployment;
     let auth: Client<typeof AuthService>;
     let adminToken: string;
@@ -98,15 +134,52 @@ for (const [name, startBackend] of Object.entries(backends)) {
           setPassword: caller.setPassword({ name: "alice", password: "mallory was here" }),
           deleteUser: caller.deleteUser({ name: "alice" }),
           listUserSessions: caller.listUserSessions({ name: "alice" }),
+          removeSecondFactors: caller.removeSecondFactors({ name: "alice" }),
+          unlockUser: caller.unlockUser({ name: "alice" }),
           createApiKey: caller.createApiKey({ user: "admin" }),
           listApiKeys: caller.listApiKeys({ user: "admin" }),
           revokeApiKey: caller.revokeApiKey({ id: "AAAAAAAAAAAAAAAA" }),
+          createClient: caller.createClient({ id: "mallory" }),
+          getClient: caller.getClient({ id: "mallory" }),
+          listClients: caller.listClients({}),
+          updateClient: caller.updateClient({ id: "mallory", disabled: true, updateMask: { paths: ["disabled"] } }),
+          rotateClientSecret: caller.rotateClientSecret({ id: "mallory" }),
+          deleteClient: caller.deleteClient({ id: "mallory" }),
+          rotateKeys: caller.rotateKeys({ dropOthers: true }),
+          listKeys: caller.listKeys({}),
         };
         assert.deepEqual(Object.keys(calls), Object.keys(IdentityService.method), "every method is tried");
         const refusals = await Promise.all(Object.values(calls).map(refusal));
         for (const answer of refusals) assert.deepEqual(answer, expected);
       }
       assert.ok(await withSession(alice), "nothing was done");
+    });
+
+    it("lets a viewer read, and do nothing else", async () => {
+      await admin.createUser({ name: "viewer", roles: ["gatehouse-viewer"] });
+      const { key } = await admin.createApiKey({ user: "viewer" });
+      const viewer = as(`Bearer ${key}`);
+      for (const method of IdentityService.methods) {
+        // Whoever may call it hears that the request is not complete, or what it asks for.
+        const call = viewer[method.localName as keyof typeof viewer] as (request: object) => Promise<unknown>;
+        const request = { ...complete[method.localName] };
+        const [code] = await refusal(call(request)).catch(() => ["accepted"]);
+        const reads = method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
+        assert.equal(code === "PermissionDenied", !reads, `${method.name}: ${code}`);
+      }
+    });
+
+    it("is one with PolicyAdminService: the same credentials, and the same scopes", async () => {
+      const baseUrl = `http://127.0.0.1:${deployment.ports.policy}`;
+      const policy = createClient(PolicyAdminService, createGrpcTransport({ baseUrl }));
+      const list = (token: string) =>
+        policy.listRevisions({}, { headers: { authorization: `Bearer ${token}` }, timeoutMs: 2_000 });
+      const { key } = await admin.createApiKey({ user: "admin", scopes: ["Gatehouse::ListUsers"] });
+      const { key: other } = await admin.createApiKey({ user: "admin", scopes: ["Gatehouse::ListRevisions"] });
+      const { key: free } = await admin.createApiKey({ user: "admin" });
+      assert.equal((await refusal(list(key)))[0], "PermissionDenied");
+      for (const token of [other, free, adminToken]) assert.ok(await list(token));
+      assert.deepEqual(await refusal(as(`Bearer ${other}`).listUsers({})), denied);
     });
 
     it("creates a user who can sign in, once, and answers what is kept", async () => {
@@ -263,6 +336,49 @@ for (const [name, startBackend] of Object.entries(backends)) {
       assert.deepEqual(await refusal(withKey(left.key)), notValid, "its user is another");
     });
 
+    it("makes no tokens of a key, describes it to whoever has it, and revokes it for them", async () => {
+      const { key, apiKey } = await admin.createApiKey({ user: "alice", scopes: ["view"] });
+      const described = await auth.introspect({ token: key });
+      assert.deepEqual(
+        [described.active, described.tokenUse, described.principal?.id, described.scopes, described.expireTime],
+        [true, "api_key", "alice", ["view"], undefined],
+      );
+      const [listed] = (await admin.listApiKeys({ user: "alice" })).apiKeys;
+      assert.deepEqual([listed?.id, listed?.lastUsedTime], [apiKey?.id, undefined], "to be described is no use");
+      const credential = { case: "apiKey", value: key } as const;
+      const tokens = refusal(auth.authenticate({ credential, issueTokens: true }));
+      assert.deepEqual(await tokens, ["InvalidArgument", "INVALID_REQUEST", "issue_tokens"]);
+      await auth.revoke({ target: { case: "token", value: key } });
+      assert.deepEqual(await refusal(withKey(key)), notValid);
+      assert.equal((await auth.introspect({ token: key })).active, false);
+    });
+
+    it("takes an access token of an admin, and ends access and refresh tokens with the sessions", async () => {
+      const signInFor = async (username: string, password: string) => {
+        const credential = { case: "password", value: { username, password } } as const;
+        const { tokens, session } = await auth.authenticate({ credential, issueTokens: true });
+        assert.ok(tokens && session);
+        return { ...tokens, sessionId: session.id };
+      };
+      const { accessToken } = await signInFor("admin", "gatehouse");
+      const viaToken = as(`Bearer ${accessToken}`);
+      await viaToken.createUser({ name: "mike", password: "correct horse" });
+      const mikes = await signInFor("mike", "correct horse");
+      assert.deepEqual(await refusal(as(`Bearer ${mikes.accessToken}`).listUsers({})), denied);
+      await viaToken.updateUser({ name: "mike", roles: ["editor"], updateMask: { paths: ["roles"] } });
+      assert.deepEqual(await refusal(withSession(mikes.accessToken)), notValid);
+      assert.deepEqual(await refusal(auth.refresh({ refreshToken: mikes.refreshToken })), notValid);
+
+      const again = await signInFor("mike", "correct horse");
+      const revoke = { target: { case: "sessionId", value: again.sessionId } } as const;
+      const headers = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });
+      assert.deepEqual(await refusal(auth.revoke(revoke)), ["Unauthenticated", "CREDENTIAL_MISSING"]);
+      assert.deepEqual(await refusal(auth.revoke(revoke, headers(again.accessToken))), denied);
+      assert.ok(await withSession(again.accessToken));
+      await auth.revoke(revoke, headers(accessToken));
+      assert.deepEqual(await refusal(withSession(again.accessToken)), notValid);
+    });
+
     it("holds a key to its scopes and to its time", async () => {
       await admin.createUser({ name: "heidi", roles: ["gatehouse-admin"] });
       const scopes = ["view", "Gatehouse::GetUser"];
@@ -314,6 +430,7 @@ for (const [name, startBackend] of Object.entries(backends)) {
       await admin.createUser({ name: "ivan", password: "correct horse" });
       await admin.revokeApiKey({ id: revoked!.id });
       await deployment.auth.stop("SIGKILL");
+      await backend.crash();
       await deployment.restart("auth");
       auth = createClient(AuthService, transport());
       admin = as(`Bearer ${adminToken}`);

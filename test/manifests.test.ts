@@ -7,14 +7,22 @@ import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel as Idempotency } from "@bufbuild/protobuf/wkt";
 import { parseAllDocuments } from "yaml";
 import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
+import { SecondFactorService } from "../gen/gatehouse/auth/v1/second_factor_service_pb.ts";
 import { PolicyAdminService } from "../gen/gatehouse/policy/v1/policy_admin_service_pb.ts";
 import { PolicyService } from "../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import { parseMapping } from "../src/auth/check/mapping-file.ts";
+import { createCheckMetrics } from "../src/auth/check-metrics.ts";
 import { authFields } from "../src/auth/config.ts";
+import { createRevocationMetrics } from "../src/auth/revocation-metrics.ts";
+import { createTokenMetrics } from "../src/auth/token-metrics.ts";
 import { policyFields } from "../src/policy/config.ts";
 import { createAuditMetrics } from "../src/shared/audit/audit-metrics.ts";
 import { createBusMetrics } from "../src/shared/bus/bus-metrics.ts";
 import { type ConfigField, readConfig } from "../src/shared/config/config.ts";
 import { createMetrics } from "../src/shared/metrics/metrics.ts";
+import { Admission } from "../src/shared/rpc/admission/admission.ts";
+import { defaultOverloadLimits } from "../src/shared/rpc/admission/overload-limits.ts";
+import { observeAdmission } from "../src/shared/rpc/admission/overload-metrics.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: Kubernetes objects are looked into as they are written.
 type Manifest = any;
@@ -36,6 +44,12 @@ function find(kind: string, name: string): Manifest {
 }
 
 type Field = ConfigField<unknown>;
+
+/** What a Secret could hold. */
+const secrets: Readonly<Record<string, string>> = {
+  REDIS_URL: "redis://:secret@redis:6379/0",
+  AUTH_ENCRYPTION_KEY: Buffer.alloc(32).toString("base64"),
+};
 const services = [
   { name: "auth-service", entry: "src/auth/main.ts", prefix: "AUTH", fields: authFields },
   { name: "policy-service", entry: "src/policy/main.ts", prefix: "POLICY", fields: policyFields },
@@ -83,7 +97,7 @@ for (const { name, entry, fields, byEnv, pod, container, grpc, http } of service
       const field = byEnv.get(variable.name);
       assert.ok(field, `${variable.name} is no variable of ${name}`);
       assert.equal(variable.value === undefined, field.sensitive === true, `${variable.name} by reference`);
-      given[variable.name] = variable.value ?? "redis://:secret@redis:6379/0";
+      given[variable.name] = variable.value ?? secrets[variable.name] ?? "";
     }
     readConfig(fields, given);
     assert.equal(given.GATEHOUSE_PROFILE ?? "production", "production");
@@ -142,7 +156,7 @@ test("the image runs the Node that the project is developed on", async () => {
   }
 });
 
-const contracts: readonly DescService[] = [AuthService, PolicyService, PolicyAdminService];
+const contracts: readonly DescService[] = [AuthService, SecondFactorService, PolicyService, PolicyAdminService];
 const methods = new Map<string, DescMethod>(
   contracts.flatMap((service) => service.methods.map((method) => [`/${service.typeName}/${method.name}`, method])),
 );
@@ -204,10 +218,17 @@ test("metric names in dashboards, alerts, autoscalers and docs are exported by t
   const registry = createMetrics({ service: "auth-service" }).registry;
   createBusMetrics(registry);
   createAuditMetrics(registry);
+  const admission = new Admission(defaultOverloadLimits);
+  observeAdmission(registry, admission);
+  admission.close();
+  createRevocationMetrics(registry).watch({ isFresh: () => false, position: undefined, watchers: 0 });
+  createTokenMetrics(registry);
+  createCheckMetrics(registry);
   const exported = new Set(registry.getMetricsAsArray().map((metric) => metric.name));
   const base = (name: string): string => (exported.has(name) ? name : name.replace(/_(bucket|sum|count)$/, ""));
   const dashboard = await read("k8s/monitoring/dashboards/gatehouse.json");
-  const pattern = /\b(?:service|circuit|cache|process|nodejs|bus|audit)_[a-z0-9]+_[a-z0-9_]+\b/g;
+  const pattern =
+    /\b(?:service|circuit|cache|check|process|nodejs|revocations?|token|bus|audit)_[a-z0-9]+_[a-z0-9_]+\b/g;
   const texts = [
     dashboard,
     await read("k8s/monitoring/rules.yaml"),
@@ -243,11 +264,26 @@ test("every alert links to a section that exists", async () => {
   }
 });
 
+test("the mapping that is installed is one that auth-service accepts, where it looks for it, and denies everything", async () => {
+  const path = "k8s/base/check-mapping.yaml";
+  assert.equal(parseMapping(await read(path), path).ruleCount, 0);
+  const { containers, volumes } = find("Deployment", "auth-service").spec.template.spec;
+  const variable = containers[0].env.find((each: Manifest) => each.name === "AUTH_CHECK_MAPPING");
+  const mount = containers[0].volumeMounts.find((each: Manifest) => each.name === "check");
+  assert.equal(variable.value, `${mount.mountPath}/check-mapping.yaml`);
+  const volume = volumes.find((each: Manifest) => each.name === "check");
+  const base = objects.find((object) => object.kind === "Kustomization" && object.images);
+  const generator = base.configMapGenerator.find((each: Manifest) => each.name === volume.configMap.name);
+  assert.deepEqual(generator.files, ["check-mapping.yaml"]);
+});
+
 test("every manifest opens with what it is for", async () => {
   for (const path of files) assert.match(await read(path), /^# \S/, path);
 });
 
-test("the development overlay has the demo's policies", async () => {
+test("the development overlay has the demo's policies and mapping", async () => {
+  const mapping = "check-mapping.yaml";
+  assert.equal(await read(`k8s/overlays/dev/${mapping}`), await read(`policies/documents/${mapping}`));
   for (const name of ["policies.cedar", "schema.cedarschema", "entities.json"]) {
     assert.equal(await read(`k8s/overlays/dev/policies/${name}`), await read(`policies/documents/${name}`), name);
   }

@@ -6,7 +6,9 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { nodeArgon2 } from "../src/auth/adapters/node-argon2.ts";
 import { createPasswordVerifier } from "../src/auth/domain/credentials/password.ts";
+import { createLockout } from "../src/auth/domain/lockout.ts";
 import { createPasswords, type Passwords } from "../src/auth/domain/passwords.ts";
+import { createSecondFactors } from "../src/auth/domain/second-factors.ts";
 import { createSessions } from "../src/auth/domain/sessions.ts";
 import { createUsers } from "../src/auth/domain/users.ts";
 import { createWorkQueue } from "../src/auth/domain/work-queue.ts";
@@ -43,6 +45,25 @@ function passwordsWith(passes: number): Passwords {
   });
 }
 
+/** What else a verifier needs: here nobody is made to wait, and nobody has a second factor. */
+function protection() {
+  const rule = { failures: 100, firstDelayMs: 1_000, maxDelayMs: 1_000 };
+  const lockout = createLockout({
+    store: stores.lockout,
+    clock: Date.now,
+    rules: { password: rule, "second-factor": rule, network: rule },
+    observer: { refused: () => undefined, delayed: () => undefined },
+  });
+  const secondFactors = createSecondFactors({
+    store: stores.secondFactors,
+    secretBox: undefined,
+    clock: Date.now,
+    random: randomBytes,
+    issuer: "Gatehouse",
+  });
+  return { lockout, secondFactors, networkOf: () => undefined };
+}
+
 function verifierWith(passes: number) {
   const { identities } = stores;
   const sessions = createSessions({
@@ -53,7 +74,7 @@ function verifierWith(passes: number) {
     maxAgeMs: 600_000,
     limit: 5,
   });
-  return createPasswordVerifier({ identities, passwords: passwordsWith(passes), sessions });
+  return createPasswordVerifier({ identities, passwords: passwordsWith(passes), sessions, ...protection() });
 }
 
 const storedHash = async (): Promise<string> => (await stores.identities.findUser("alice"))?.passwordHash ?? "";
@@ -109,6 +130,7 @@ test("no session is left of a sign-in that a change of the password has overtake
     passwords,
     clock: Date.now,
     endSessions: (name) => sessions.endAll(name),
+    removeSecondFactors: () => undefined,
   });
   // The password is changed between the look at it and the session.
   const overtaken: Passwords = {
@@ -119,7 +141,7 @@ test("no session is left of a sign-in that a change of the password has overtake
       return outcome;
     },
   };
-  const verify = createPasswordVerifier({ identities, passwords: overtaken, sessions });
+  const verify = createPasswordVerifier({ identities, passwords: overtaken, sessions, ...protection() });
   const attempt = { kind: "password", username: "erin", password: "wonderland" } as never;
   await assert.rejects(async () => await verify(attempt, context), { code: "UNAUTHENTICATED" });
   assert.deepEqual(await sessions.list("erin"), []);

@@ -236,6 +236,7 @@ function describeLifecycle(name: string, start: () => Promise<{ env: Record<stri
         }
       });
       for (let n = 0; n < 10; n += 1) {
+        await two.admin.setShadow({ revision: second }, asAdmin);
         await one.admin.activateRevision({ revision: second, expectedActive: first }, asAdmin);
         const stale = { revision: second, expectedActive: first };
         assert.equal(

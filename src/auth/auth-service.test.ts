@@ -52,6 +52,8 @@ describe("auth-service", () => {
       AUTH_GRPC_PORT: "0",
       AUTH_HTTP_PORT: "0",
       DATA_DIR: directory,
+      // The cases make many failures of the same user.
+      LOCKOUT_FAILURES: "1000",
       // Nobody listens there.
       POLICY_ADDRESS: "127.0.0.1:1",
     });
@@ -70,8 +72,9 @@ describe("auth-service", () => {
     rmSync(directory, { recursive: true });
   });
 
-  function authenticate(credential: Credential, issueTokens = false) {
-    return client.authenticate({ credential, issueTokens } as MessageInitShape<typeof AuthenticateRequestSchema>);
+  function authenticate(credential: Credential, scopes?: string[]) {
+    const request = { credential, issueTokens: scopes !== undefined, scopes: scopes ?? [] };
+    return client.authenticate(request as MessageInitShape<typeof AuthenticateRequestSchema>);
   }
 
   async function postJson(method: string, body: string): Promise<{ status: number; text: string }> {
@@ -127,7 +130,6 @@ describe("auth-service", () => {
   });
 
   const notYet: Readonly<Record<string, Credential>> = {
-    "a client": { case: "client", value: { clientId: "c", clientSecret: "s" } },
     "an external token": { case: "externalToken", value: "x.y.z" },
     "the peer itself": { case: "peer", value: {} },
   };
@@ -141,13 +143,11 @@ describe("auth-service", () => {
   it("does not ignore what it cannot do", async () => {
     const credential = password("alice", "wonderland");
     const secondFactor = { factor: { case: "totpCode", value: "123456" } } as const;
-    assert.equal(
-      (await refusal(client.authenticate({ credential, issueTokens: true }))).reason,
-      "TOKENS_NOT_SUPPORTED",
-    );
+    assert.equal((await refusal(authenticate(credential, ["admin"]))).reason, "SCOPE_NOT_ALLOWED");
     assert.equal(
       (await refusal(client.authenticate({ credential, secondFactor }))).reason,
-      "SECOND_FACTOR_NOT_SUPPORTED",
+      "SECOND_FACTOR_NOT_VALID",
+      "alice has none, so no code of hers is right",
     );
     const misplaced = await refusal(client.authenticate({ credential: bearer("x"), secondFactor }));
     assert.deepEqual([misplaced.code, misplaced.fields], ["InvalidArgument", ["second_factor"]]);
@@ -208,7 +208,8 @@ describe("auth-service", () => {
       { case: "client", value: { clientId: "c", clientSecret } },
     ];
     for (const credential of credentials) {
-      const call = authenticate(credential, credential.value === opened.sessionToken);
+      // A good token is refused for the scope that comes with it.
+      const call = authenticate(credential, credential.value === opened.sessionToken ? ["admin"] : undefined);
       texts.push((await refusal(call)).text);
     }
     for (const body of [

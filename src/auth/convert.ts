@@ -5,13 +5,16 @@ import type {
   AuthenticateResponseSchema,
   AuthorizeRequest,
   AuthorizeResponseSchema,
+  SecondFactor,
 } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
-import type { PrincipalSchema, SessionSchema } from "../../gen/gatehouse/auth/v1/principal_pb.ts";
+import type { PrincipalSchema, SessionSchema, TokenSetSchema } from "../../gen/gatehouse/auth/v1/principal_pb.ts";
 import type { CallContext } from "../shared/rpc/handler.ts";
 import { invalidArgument } from "../shared/service-error.ts";
+import { acrOf } from "./domain/acr.ts";
 import type { AccessRequest, Authorization, DecisionCall } from "./domain/authorizer.ts";
 import type { Authentication, Credential } from "./domain/credentials/credential.ts";
 import type { Principal } from "./domain/principal.ts";
+import type { SecondFactorProof } from "./domain/second-factors.ts";
 import type { Session } from "./domain/sessions.ts";
 
 /** @throws ServiceError INVALID_ARGUMENT when no credential is set. */
@@ -34,6 +37,26 @@ export function credentialOf({ credential }: AuthenticateRequest | AuthorizeRequ
   }
 }
 
+/** @throws ServiceError INVALID_ARGUMENT when there is a second factor beside anything but a password. */
+export function withSecondFactor(credential: Credential, secondFactor: SecondFactor | undefined): Credential {
+  if (secondFactor === undefined) return credential;
+  if (credential.kind !== "password") {
+    throw invalidArgument([{ field: "second_factor", description: "goes with a password only" }]);
+  }
+  return { ...credential, secondFactor: proofOf(secondFactor) };
+}
+
+function proofOf({ factor }: SecondFactor): SecondFactorProof {
+  switch (factor.case) {
+    case "totpCode":
+      return { kind: "totp", code: factor.value };
+    case "backupCode":
+      return { kind: "backupCode", code: factor.value };
+    case undefined:
+      throw invalidArgument([{ field: "second_factor.factor", description: "exactly one must be set" }]);
+  }
+}
+
 /** @throws ServiceError INVALID_ARGUMENT when the action or the resource is missing. */
 export function accessOf({ action, resource, context }: AuthorizeRequest): AccessRequest {
   if (action === undefined) throw invalidArgument([{ field: "action", description: "is required" }]);
@@ -46,25 +69,39 @@ export function accessOf({ action, resource, context }: AuthorizeRequest): Acces
 }
 
 /** What the domain is told of a call. */
-export function callOf({ signal, peerAddress, deadline, traceparent, requestId }: CallContext): DecisionCall {
-  return { signal, peerAddress, traceparent, requestId, ...(deadline === undefined ? {} : { deadline }) };
+export function callOf(context: CallContext): DecisionCall {
+  const { signal, peerAddress, peerPrincipal, deadline, traceparent, requestId } = context;
+  const forwardedClientCert = context.header("x-forwarded-client-cert");
+  const forwardedFor = context.header("x-forwarded-for");
+  return {
+    signal,
+    peerAddress,
+    traceparent,
+    requestId,
+    ...(peerPrincipal === undefined ? {} : { peerPrincipal }),
+    ...(forwardedClientCert === undefined ? {} : { forwardedClientCert }),
+    ...(forwardedFor === undefined ? {} : { forwardedFor }),
+    ...(deadline === undefined ? {} : { deadline }),
+  };
 }
 
 export function authenticateResponse(
   authentication: Authentication,
+  tokens?: MessageInitShape<typeof TokenSetSchema>,
 ): MessageInitShape<typeof AuthenticateResponseSchema> {
   const { principal, session, sessionToken, expireTime, apiKey } = authentication;
   return {
     principal: toPrincipal(principal),
     ...(session === undefined ? {} : { session: toSession(session) }),
     ...(sessionToken === undefined ? {} : { sessionToken }),
+    ...(tokens === undefined ? {} : { tokens }),
     ...(expireTime === undefined ? {} : { expireTime: timestampFromMs(expireTime) }),
     apiKeyScopes: [...(apiKey?.scopes ?? [])],
   };
 }
 
 export function authorizeResponse(authorization: Authorization): MessageInitShape<typeof AuthorizeResponseSchema> {
-  const { principal, decision } = authorization;
+  const { principal, decision, stepUp } = authorization;
   const { allowed, determiningPolicies, revision, decisionId } = decision;
   return {
     allowed,
@@ -72,10 +109,11 @@ export function authorizeResponse(authorization: Authorization): MessageInitShap
     determiningPolicies: [...determiningPolicies],
     revision,
     decisionId,
+    stepUp: [...stepUp],
   };
 }
 
-function toPrincipal({ type, id, roles, attributes }: Principal): MessageInitShape<typeof PrincipalSchema> {
+export function toPrincipal({ type, id, roles, attributes }: Principal): MessageInitShape<typeof PrincipalSchema> {
   return { type, id, roles: [...roles], attributes: attributes as JsonObject };
 }
 
@@ -87,5 +125,6 @@ export function toSession(session: Session): MessageInitShape<typeof SessionSche
     idleExpireTime: timestampFromMs(session.idleExpireTime),
     expireTime: timestampFromMs(session.expireTime),
     amr: [...session.amr],
+    acr: acrOf(session.amr),
   };
 }

@@ -35,7 +35,7 @@ const service = { type: "Gatehouse::Service", id: "auth" };
 export function createGuard({ authenticate, decide, retryAfterMs }: GuardOptions): Guard {
   return async (context) => {
     const call = callOf(context);
-    const authentication = await authenticate(bearerOf(context), call);
+    const authentication = await authenticate(credentialOf(bearerTokenOf(context)), call);
     const { principal } = authentication;
     const action = { type: "Gatehouse::Action", id: context.method.slice(context.method.lastIndexOf("/") + 1) };
     if (!isInScope(authentication, action)) throw permissionDenied();
@@ -56,9 +56,18 @@ export function createGuard({ authenticate, decide, retryAfterMs }: GuardOptions
   };
 }
 
-function bearerOf(context: CallContext): Credential {
+/**
+ * The credential in a call's `authorization: Bearer …` header.
+ *
+ * @throws ServiceError UNAUTHENTICATED (reason CREDENTIAL_MISSING)
+ */
+export function bearerTokenOf(context: CallContext): string {
   const token = /^bearer +(?<token>[\x21-\x7e]+)$/i.exec(context.header("authorization") ?? "")?.groups?.token;
   if (token === undefined) throw credentialMissing();
+  return token;
+}
+
+function credentialOf(token: string): Credential {
   return looksLikeApiKey(token) ? { kind: "apiKey", key: token } : { kind: "bearerToken", token };
 }
 

@@ -3,7 +3,18 @@ import { auditTail } from "./commands/audit-tail.ts";
 import { deadLettersDiscard, deadLettersList, deadLettersReplay } from "./commands/bus-dead-letters.ts";
 import { busStatus } from "./commands/bus-status.ts";
 import { cedarCorpus } from "./commands/cedar-corpus.ts";
+import {
+  clientCreate,
+  clientDelete,
+  clientGet,
+  clientList,
+  clientRotateSecret,
+  clientUpdate,
+} from "./commands/client.ts";
+import { doctor } from "./commands/doctor.ts";
 import { keyCreate, keyList, keyRevoke } from "./commands/key.ts";
+import { mfaEnrol } from "./commands/mfa-enrol.ts";
+import { mfaCodes, mfaRemove, mfaStatus } from "./commands/mfa-manage.ts";
 import { policyDiff } from "./commands/policy-diff.ts";
 import { policyFormat } from "./commands/policy-format.ts";
 import { policyPublish } from "./commands/policy-publish.ts";
@@ -13,11 +24,20 @@ import { policyTest } from "./commands/policy-test.ts";
 import { policyValidate } from "./commands/policy-validate.ts";
 import { replay } from "./commands/replay.ts";
 import { sessionEnd, sessionEndAll, sessionList } from "./commands/session.ts";
+import { keysList, keysRotate } from "./commands/signing-keys.ts";
 import { userGet, userList } from "./commands/user-read.ts";
-import { userCreate, userDelete, userSetPassword, userUpdate } from "./commands/user-write.ts";
+import {
+  userCreate,
+  userDelete,
+  userRemoveMfa,
+  userSetPassword,
+  userUnlock,
+  userUpdate,
+} from "./commands/user-write.ts";
 
 /** Every command of the `gatehouse` tool. */
 export const COMMANDS: readonly Command[] = [
+  doctor,
   policyValidate,
   policyFormat,
   policyTest,
@@ -34,10 +54,20 @@ export const COMMANDS: readonly Command[] = [
   userList,
   userUpdate,
   userSetPassword,
+  userRemoveMfa,
+  userUnlock,
   userDelete,
   keyCreate,
   keyList,
   keyRevoke,
+  clientCreate,
+  clientGet,
+  clientList,
+  clientUpdate,
+  clientRotateSecret,
+  clientDelete,
+  keysRotate,
+  keysList,
   sessionList,
   sessionEnd,
   sessionEndAll,
@@ -47,5 +77,9 @@ export const COMMANDS: readonly Command[] = [
   deadLettersList,
   deadLettersReplay,
   deadLettersDiscard,
+  mfaEnrol,
+  mfaStatus,
+  mfaCodes,
+  mfaRemove,
   cedarCorpus,
 ];

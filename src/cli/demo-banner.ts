@@ -38,5 +38,9 @@ May alice edit the handbook? One call from her session token to a decision:
   TOKEN=$(curl -s ${json} -d '${login}' http://localhost:${ports.authHttpPort}/gatehouse.auth.v1.AuthService/Authenticate | sed 's/.*"sessionToken":"\\([^"]*\\)".*/\\1/')
   curl -s ${json} -d '{"bearerToken":"'$TOKEN'","action":{"type":"Action","id":"edit"},"resource":{"type":"Document","id":"handbook"}}' http://localhost:${ports.authHttpPort}/gatehouse.auth.v1.AuthService/Authorize
 
+May her request pass? What Envoy would ask before it lets GET /docs/handbook through to a workload:
+
+  grpcurl -plaintext -d '{"attributes":{"request":{"http":{"method":"GET","host":"docs.example.com","path":"/docs/handbook","headers":{"authorization":"Bearer '$TOKEN'"}}}}}' ${auth} envoy.service.auth.v3.Authorization/Check
+
 `;
 }

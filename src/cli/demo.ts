@@ -31,6 +31,9 @@ async function main(): Promise<void> {
     LOG_FORMAT: "pretty",
     POLICY_DIR: "policies/documents",
     DECISION_LOG_SAMPLE: "1",
+    AUTH_CHECK_MAPPING: "policies/documents/check-mapping.yaml",
+    // Other policies may have a schema that does not know it.
+    ...(process.env.POLICY_DIR ? {} : { AUTHORIZE_CONTEXT_MFA: "true" }),
     POLICY_ADDRESS: `127.0.0.1:${ports.policyGrpcPort}`,
     AUTH_ADDRESS: `127.0.0.1:${ports.authGrpcPort}`,
     ...process.env,

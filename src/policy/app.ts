@@ -6,6 +6,7 @@ import { PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.t
 import { createAdminAudit } from "../shared/audit/admin-audit.ts";
 import { openAudit } from "../shared/audit/open-audit.ts";
 import { createBusMetrics } from "../shared/bus/bus-metrics.ts";
+import type { ClientTls } from "../shared/client/channel.ts";
 import { createServiceClient } from "../shared/client/service-client.ts";
 import { ConfigError } from "../shared/config/config.ts";
 import { assertLoopback } from "../shared/config/demo-profile.ts";
@@ -13,8 +14,10 @@ import { hostLimits } from "../shared/config/host-settings.ts";
 import { createReadiness } from "../shared/lifecycle/readiness.ts";
 import type { ServiceApp } from "../shared/lifecycle/run-service.ts";
 import { createMetrics } from "../shared/metrics/metrics.ts";
-import { serve } from "../shared/rpc/handler.ts";
+import { essential, serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
+import { openTls } from "../shared/tls/open-tls.ts";
+import { openTracer } from "../shared/tracing/open-tracer.ts";
 import { adminActions } from "./adapters/admin-actions.ts";
 import { createKeyAuthenticator, createRemoteAuthenticator, firstOf } from "./adapters/admin-authenticators.ts";
 import { createBusAnnouncer } from "./adapters/bus-announcer.ts";
@@ -46,7 +49,7 @@ import { streamCodec } from "./wire/stream-codec.ts";
 /**
  * Puts policy-service together from its configuration.
  *
- * @throws ConfigError, SqliteOpenError, MigrationError, RedisUrlError
+ * @throws ConfigError, CertificateError, SqliteOpenError, MigrationError, RedisUrlError
  */
 export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceApp {
   if (config.profile === "demo")
@@ -56,6 +59,8 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
   }
   const readiness = createReadiness();
   const metrics = createMetrics({ service: "policy-service" });
+  const tracer = openTracer(config, { service: "policy-service", metrics, logger });
+  const tls = openTls(config, { peerPrefix: "AUTH", logger, metrics, readiness });
   const policyMetrics = createPolicyMetrics(metrics.registry);
   const check = readiness.add("policies");
   const { registry } = metrics;
@@ -84,7 +89,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
     followsDirectory: config.policySource === "directory",
     onActivated({ revision, engine }) {
       const counts = { policies: engine.policySet.policyIds.length, entities: engine.entities.size };
-      policyMetrics.activated(counts.policies, counts.entities);
+      policyMetrics.activated(revision, counts.policies, counts.entities);
       check.set(true, `revision ${revision}`);
       logger.info({ revision, ...counts }, "policies are active");
     },
@@ -96,7 +101,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
 
   const decisionLog = openDecisionLog(config, stores.bus, audit.metrics, logger);
   const deciding = { policies, nextDecisionId: createDecisionIds(), observer: policyMetrics, shadow, decisionLog };
-  const auth = config.authAddress === "" ? undefined : createAuthClient(config.authAddress);
+  const auth = config.authAddress === "" ? undefined : createAuthClient(config.authAddress, tls.client);
   const guard = createAdminGuard({
     authenticate: firstOf([
       ...(config.adminKey === "" ? [] : [createKeyAuthenticator(config.adminKey)]),
@@ -124,21 +129,25 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
         { evaluate: findViolations, evaluateStream: () => [] },
         { evaluate: evaluateCodec, evaluateStream: streamCodec },
       ),
-      serve(
-        PolicyAdminService,
-        createAdminHandlers({
-          guard,
-          audit: createAdminAudit(audit.changes, "policy"),
-          compile,
-          lifecycle,
-          policies,
-          entities,
-        }),
+      essential(
+        serve(
+          PolicyAdminService,
+          createAdminHandlers({
+            guard,
+            audit: createAdminAudit(audit.changes, "policy"),
+            compile,
+            lifecycle,
+            policies,
+            entities,
+          }),
+        ),
       ),
     ],
     readiness,
     logger,
     metrics,
+    tls: tls.server,
+    tracer,
     limits: hostLimits(config),
   });
 
@@ -169,9 +178,11 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
     },
     async stop() {
       await host.drain();
+      await tracer?.close();
       source.close();
       await changes.close();
       auth?.close();
+      tls.close();
       await control.close();
       await decisionLog?.close(1_000);
       await audit.close();
@@ -180,9 +191,10 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
   };
 }
 
-function createAuthClient(address: string) {
+function createAuthClient(address: string, tls: ClientTls | undefined) {
   return createServiceClient(AuthService, {
     address,
+    tls,
     target: "auth-service",
     unavailableReason: "AUTH_UNAVAILABLE",
     deadlineMs: 2_000,

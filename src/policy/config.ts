@@ -4,11 +4,19 @@ import type { ConfigFields } from "../shared/config/config.ts";
 import { type HostSettings, hostFields } from "../shared/config/host-settings.ts";
 import { boolean, duration, host, integer, oneOf, port, text } from "../shared/config/parsers.ts";
 import { type StoreSettings, storeFields } from "../shared/config/store-settings.ts";
+import { type PeerTlsSettings, peerTlsFields, type TlsSettings, tlsFields } from "../shared/config/tls-settings.ts";
+import { type TraceSettings, traceFields } from "../shared/config/trace-settings.ts";
 import type { StepUp } from "./cedar/explain.ts";
 import { createMask, type Mask } from "./domain/mask.ts";
 
 /** Settings of policy-service. */
-export interface PolicyConfig extends HostSettings, StoreSettings, AuditSettings {
+export interface PolicyConfig
+  extends HostSettings,
+    StoreSettings,
+    TlsSettings,
+    PeerTlsSettings,
+    TraceSettings,
+    AuditSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
   readonly httpHost: string;
@@ -83,6 +91,7 @@ export const policyFields: ConfigFields<PolicyConfig> = {
     schema: text,
     fallback: "",
   },
+  ...peerTlsFields("AUTH", "auth-service"),
   stepUps: {
     env: "POLICY_STEP_UPS",
     doc: "Context attributes that a caller could obtain, tried one by one on a DENY that is explained: `path=value`, joined by commas; values are JSON. An example: `mfa=true,session.assurance=2`.",
@@ -124,6 +133,7 @@ export const policyFields: ConfigFields<PolicyConfig> = {
     schema: duration(1_000, 86_400_000),
     fallback: "5m",
   },
+  ...tlsFields,
   ...storeFields,
   ...auditFields,
   decisionLogSample: {
@@ -167,6 +177,7 @@ export const policyFields: ConfigFields<PolicyConfig> = {
     fallback: "",
   },
   ...hostFields,
+  ...traceFields,
 };
 
 /** Reads step-ups; answers what is wrong with them as a text. */

@@ -1,30 +1,5 @@
-/** Where a server listens on loopback. */
-export interface Endpoint {
-  readonly port: number;
-}
-
-/** What the proxy of the mesh tests stands between. */
-export interface EnvoySettings {
-  readonly listenPort: number;
-  readonly adminPort: number;
-  /** gRPC ports of the auth-service replicas, which are asked for each request. */
-  readonly authGrpc: readonly Endpoint[];
-  /** HTTP edges of the same replicas, where the public keys are fetched. */
-  readonly authHttp: readonly Endpoint[];
-  /** The protected workload, HTTP/1.1 and HTTP/2 without TLS. */
-  readonly upstream: readonly Endpoint[];
-  /** Issuer of the tokens that the JWT filter verifies. */
-  readonly issuer: string;
-  /** Milliseconds that a check may take; 250, as k8s/istio/control-plane.yaml has it. */
-  readonly checkTimeoutMs?: number;
-  /** Milliseconds between sweeps of the outlier detection; 5,000, as k8s/istio/destination-rules.yaml has it. */
-  readonly outlierIntervalMs?: number;
-  /** Milliseconds that an ejection lasts at first; 30,000 by default. */
-  readonly ejectionMs?: number;
-}
-
-/** Any value of a JSON document. */
-export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+import { clusters } from "./envoy-clusters.ts";
+import { address, type EnvoySettings, type Json, milliseconds } from "./envoy-settings.ts";
 
 const api = "type.googleapis.com/envoy.extensions";
 const httpFilters = `${api}.filters.http`;
@@ -35,66 +10,138 @@ const httpFilters = `${api}.filters.http`;
  * outlier detection, and retries towards the workload.
  */
 export function createEnvoyConfig(settings: EnvoySettings): Json {
+  const { mutualTls, uncheckedPort, policy, callsPort, connectionsPort } = settings;
+  const checked = [rbac(), externalAuthorization(settings), jwt(settings), router()];
   return {
+    node: { id: "sidecar", cluster: "mesh-tests" },
     admin: { address: address(settings.adminPort) },
     static_resources: {
       listeners: [
-        { name: "inbound", address: address(settings.listenPort), filter_chains: [{ filters: [manager(settings)] }] },
+        listener("inbound", settings.listenPort, manager("inbound", checked, workloadRoutes(settings))),
+        ...(mutualTls === undefined
+          ? []
+          : [
+              listener(
+                "mutual-tls",
+                mutualTls.port,
+                manager("mutual-tls", checked, workloadRoutes(settings)),
+                tls(mutualTls),
+              ),
+            ]),
+        ...(uncheckedPort === undefined
+          ? []
+          : [listener("unchecked", uncheckedPort, manager("unchecked", [router()], workloadRoutes(settings)))]),
+        ...(policy === undefined
+          ? []
+          : [
+              listener(
+                "policy",
+                policy.port,
+                manager("policy", [router()], [policyRoute("Evaluate", true), policyRoute("", false)]),
+              ),
+            ]),
+        ...(callsPort === undefined ? [] : [listener("calls", callsPort, manager("calls", [router()], [authRoute()]))]),
+        ...(connectionsPort === undefined ? [] : [listener("connections", connectionsPort, tcpProxy())]),
       ],
-      clusters: [authCluster(settings), edgeCluster(settings), upstreamCluster(settings)],
+      clusters: clusters(settings),
     },
   };
 }
 
-function address(port: number): Json {
-  return { socket_address: { address: "127.0.0.1", port_value: port } };
+function listener(name: string, port: number, filter: Json, socket?: { readonly [key: string]: Json }): Json {
+  return { name, address: address(port), filter_chains: [{ filters: [filter], ...socket }] };
 }
 
-function milliseconds(ms: number): string {
-  return `${(ms / 1_000).toFixed(3)}s`;
+/** A peer without a certificate of the authority's is not let in at all, as PeerAuthentication STRICT has it. */
+function tls({ cert, key, authority }: NonNullable<EnvoySettings["mutualTls"]>): { readonly [key: string]: Json } {
+  const transport = {
+    "@type": `${api}.transport_sockets.tls.v3.DownstreamTlsContext`,
+    require_client_certificate: true,
+    common_tls_context: {
+      tls_certificates: [{ certificate_chain: { filename: cert }, private_key: { filename: key } }],
+      validation_context: { trusted_ca: { filename: authority } },
+    },
+  };
+  return { transport_socket: { name: "envoy.transport_sockets.tls", typed_config: transport } };
 }
 
-function manager(settings: EnvoySettings): Json {
+function manager(name: string, filters: readonly Json[], routes: readonly Json[]): Json {
   return {
     name: "envoy.filters.network.http_connection_manager",
     typed_config: {
       "@type": `${api}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
-      stat_prefix: "inbound",
+      stat_prefix: name,
       codec_type: "AUTO",
       // As pathNormalization DECODE_AND_MERGE_SLASHES has it.
       normalize_path: true,
       merge_slashes: true,
       path_with_escaped_slashes_action: "UNESCAPE_AND_FORWARD",
-      http_filters: [rbac(), externalAuthorization(settings), jwt(settings), router()],
-      route_config: {
-        name: "workload",
-        virtual_hosts: [
-          {
-            name: "workload",
-            domains: ["*"],
-            routes: [
-              {
-                match: { prefix: "/" },
-                route: {
-                  cluster: "upstream",
-                  timeout: "5s",
-                  retry_policy: {
-                    retry_on: "connect-failure,refused-stream,reset-before-request",
-                    num_retries: 2,
-                    retry_host_predicate: [
-                      {
-                        name: "envoy.retry_host_predicates.previous_hosts",
-                        typed_config: { "@type": `${api}.retry.host.previous_hosts.v3.PreviousHostsPredicate` },
-                      },
-                    ],
-                    host_selection_retry_max_attempts: 5,
-                  },
-                },
-              },
-            ],
-          },
-        ],
+      http_filters: filters,
+      route_config: { name, virtual_hosts: [{ name, domains: ["*"], routes }] },
+    },
+  };
+}
+
+function workloadRoutes({ upstreamGrpc }: EnvoySettings): Json[] {
+  const route = (cluster: string): Json => ({
+    cluster,
+    timeout: "5s",
+    retry_policy: retries("connect-failure,refused-stream,reset-before-request"),
+  });
+  return [
+    ...(upstreamGrpc === undefined ? [] : [{ match: { prefix: "/", grpc: {} }, route: route("upstream-grpc") }]),
+    { match: { prefix: "/" }, route: route("upstream") },
+  ];
+}
+
+/** As k8s/istio/virtual-services.yaml has it: reads are retried on UNAVAILABLE too, streams have no timeout. */
+function policyRoute(method: string, isRead: boolean): Json {
+  const path = `/gatehouse.policy.v1.PolicyService/${method}`;
+  if (!isRead) {
+    // What Istio gives a route that names no retries.
+    const retry_policy = retries("connect-failure,refused-stream,unavailable,cancelled");
+    return { match: { prefix: path }, route: { cluster: "policy", timeout: "0s", retry_policy } };
+  }
+  const retryOn = "unavailable,connect-failure,refused-stream,reset-before-request";
+  return {
+    match: { path },
+    route: { cluster: "policy", timeout: "0.5s", retry_policy: { ...retries(retryOn), per_try_timeout: "0.2s" } },
+  };
+}
+
+function authRoute(): Json {
+  return {
+    match: { prefix: "/" },
+    route: {
+      cluster: "auth",
+      timeout: "5s",
+      hash_policy: [{ header: { header_name: "user-id" } }],
+      retry_policy: retries("connect-failure,refused-stream,reset-before-request"),
+    },
+  };
+}
+
+function retries(on: string): { readonly [key: string]: Json } {
+  return {
+    retry_on: on,
+    num_retries: 2,
+    retry_host_predicate: [
+      {
+        name: "envoy.retry_host_predicates.previous_hosts",
+        typed_config: { "@type": `${api}.retry.host.previous_hosts.v3.PreviousHostsPredicate` },
       },
+    ],
+    host_selection_retry_max_attempts: 5,
+  };
+}
+
+function tcpProxy(): Json {
+  return {
+    name: "envoy.filters.network.tcp_proxy",
+    typed_config: {
+      "@type": `${api}.filters.network.tcp_proxy.v3.TcpProxy`,
+      stat_prefix: "connections",
+      cluster: "auth-connections",
     },
   };
 }
@@ -145,6 +192,7 @@ function jwt(settings: EnvoySettings): Json {
         gatehouse: {
           issuer: settings.issuer,
           forward: true,
+          from_headers: [{ name: "x-gatehouse-jwt" }],
           payload_in_metadata: "payload",
           remote_jwks: {
             http_uri: { uri: "http://auth/.well-known/jwks.json", cluster: "auth-edge", timeout: "1s" },
@@ -165,61 +213,4 @@ function jwt(settings: EnvoySettings): Json {
 
 function router(): Json {
   return { name: "envoy.filters.http.router", typed_config: { "@type": `${httpFilters}.router.v3.Router` } };
-}
-
-function cluster(name: string, endpoints: readonly Endpoint[], more: { readonly [key: string]: Json }): Json {
-  return {
-    name,
-    type: "STATIC",
-    connect_timeout: "1s",
-    load_assignment: {
-      cluster_name: name,
-      endpoints: [{ lb_endpoints: endpoints.map(({ port }) => ({ endpoint: { address: address(port) } })) }],
-    },
-    ...more,
-  };
-}
-
-function protocol(options: { readonly [key: string]: Json }): Json {
-  return {
-    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-      "@type": `${api}.upstreams.http.v3.HttpProtocolOptions`,
-      ...options,
-    },
-  };
-}
-
-function authCluster(settings: EnvoySettings): Json {
-  return cluster("auth", settings.authGrpc, {
-    lb_policy: "RING_HASH",
-    ring_hash_lb_config: { minimum_ring_size: 1_024 },
-    typed_extension_protocol_options: protocol({
-      explicit_http_config: { http2_protocol_options: {} },
-    }),
-    circuit_breakers: { thresholds: [{ max_connections: 100, max_requests: 4_096, max_retries: 16 }] },
-    outlier_detection: {
-      consecutive_5xx: 5,
-      consecutive_gateway_failure: 3,
-      enforcing_consecutive_gateway_failure: 100,
-      split_external_local_origin_errors: true,
-      consecutive_local_origin_failure: 3,
-      interval: milliseconds(settings.outlierIntervalMs ?? 5_000),
-      base_ejection_time: milliseconds(settings.ejectionMs ?? 30_000),
-      max_ejection_percent: 50,
-      enforcing_success_rate: 0,
-    },
-  });
-}
-
-function edgeCluster(settings: EnvoySettings): Json {
-  return cluster("auth-edge", settings.authHttp, { lb_policy: "ROUND_ROBIN" });
-}
-
-function upstreamCluster(settings: EnvoySettings): Json {
-  return cluster("upstream", settings.upstream, {
-    lb_policy: "LEAST_REQUEST",
-    typed_extension_protocol_options: protocol({
-      use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: {} },
-    }),
-  });
 }

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Json } from "./envoy-config.ts";
+import type { Json } from "./envoy-settings.ts";
 import { ensureTool } from "./tools.ts";
 
 /** A running Envoy. */

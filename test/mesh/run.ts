@@ -3,7 +3,16 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { ensureTool, ToolError, toolNames } from "./tools.ts";
 
-const suites = ["manifests.ts", "envoy-fails-closed.ts", "readme.ts"];
+const suites = [
+  "manifests.ts",
+  "envoy-fails-closed.ts",
+  "envoy-check.ts",
+  "envoy-mutual-tls.ts",
+  "envoy-peer.ts",
+  "envoy-resilience.ts",
+  "envoy-certificates.ts",
+  "readme.ts",
+];
 
 try {
   for (const name of toolNames) await ensureTool(name);

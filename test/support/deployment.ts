@@ -24,7 +24,10 @@ export interface Deployment {
 }
 
 /** Starts both services and waits until they serve; fails with their output when one ends. */
-export async function startDeployment(env: Readonly<Record<string, string>> = {}): Promise<Deployment> {
+export async function startDeployment(
+  env: Readonly<Record<string, string>> = {},
+  isReady: (httpPort: number) => Promise<boolean> = isEdgeReady,
+): Promise<Deployment> {
   const dataDir = mkdtempSync(join(tmpdir(), "gatehouse-test-"));
   const ports = {
     auth: await freePort(),
@@ -39,6 +42,7 @@ export async function startDeployment(env: Readonly<Record<string, string>> = {}
     HOME,
     GATEHOUSE_PROFILE: "demo",
     POLICY_DIR: "policies/documents",
+    AUTH_CHECK_MAPPING: "policies/documents/check-mapping.yaml",
     POLICY_ADDRESS: `127.0.0.1:${ports.policy}`,
     AUTH_ADDRESS: `127.0.0.1:${ports.auth}`,
     AUTH_GRPC_PORT: String(ports.auth),
@@ -52,7 +56,7 @@ export async function startDeployment(env: Readonly<Record<string, string>> = {}
     const child = startChildService({
       entry: `src/${name}/main.ts`,
       env: fullEnv,
-      isReady: () => isEdgeReady(name === "auth" ? ports.authHttp : ports.policyHttp),
+      isReady: () => isReady(name === "auth" ? ports.authHttp : ports.policyHttp),
       onLine: (line) => output.push(`${name}: ${line}`),
     });
     await child.ready.catch((cause: Error) => {

@@ -72,7 +72,8 @@ for (const [name, open] of Object.entries(storeBackends)) {
       await stores.identities.createUser(userNamed("grace"));
       const { key, text } = await made(keys, { user: "grace", expireTime: now + 10 * minute });
       const used = async (): Promise<number | undefined> => (await keys.list("grace"))[0]?.lastUsedTime;
-      assert.equal(await used(), undefined);
+      assert.equal((await keys.find(text))?.id, key.id);
+      assert.equal(await used(), undefined, "to be found is no use");
       await keys.use(text);
       const first = now;
       assert.equal(await used(), first);

@@ -1,8 +1,10 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { Decision } from "../../../gen/gatehouse/policy/v1/decision_pb.ts";
+import type { PolicyService } from "../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import type { DecisionClient } from "../../shared/client/decisions/decision.ts";
+import type { ServiceClient } from "../../shared/client/service-client.ts";
 import { ServiceError, type StatusCode } from "../../shared/service-error.ts";
-import type { DecisionPoint, DecisionRequest } from "../domain/authorizer.ts";
+import type { DecisionPoint, DecisionRequest, StepUpFinder } from "../domain/authorizer.ts";
 import { policyUnavailable } from "../errors.ts";
 
 /** What the caller may hear of policy-service's own words. Anything else says that the two services do not fit. */
@@ -19,25 +21,39 @@ const passedOn: ReadonlySet<StatusCode> = new Set([
  * an error.
  */
 export function createPolicyDecisions(client: Pick<DecisionClient, "evaluate">, retryAfterMs: number): DecisionPoint {
-  return async (request, { deadline, signal }) => {
-    const answer = await client
-      .evaluate(
-        {
-          principal: request.principal,
-          action: request.action,
-          resource: request.resource,
-          context: request.context as JsonObject,
-          ...entitiesOf(request),
-        },
-        { deadline, signal },
-      )
-      .catch((error: unknown) => {
-        if (error instanceof ServiceError && passedOn.has(error.code)) throw error;
-        throw policyUnavailable(retryAfterMs, error);
-      });
+  return async (request, { deadline, signal, traceparent, requestId }) => {
+    const options = { deadline, signal, traceparent, requestId };
+    const answer = await client.evaluate(evaluateRequest(request), options).catch((error: unknown) => {
+      if (error instanceof ServiceError && passedOn.has(error.code)) throw error;
+      throw policyUnavailable(retryAfterMs, error);
+    });
     const { determiningPolicies, revision, decisionId } = answer;
     return { allowed: answer.decision === Decision.ALLOW, determiningPolicies, revision, decisionId };
   };
+}
+
+/**
+ * Asks policy-service to explain a denial. It evaluates the request once more, on the policies of now. Whatever goes wrong
+ * is no hint.
+ */
+export function createPolicyStepUps(client: Pick<ServiceClient<typeof PolicyService>, "evaluate">): StepUpFinder {
+  return async (request, { deadline, signal, traceparent, requestId }) => {
+    try {
+      const { diagnostics } = await client.evaluate(
+        { ...evaluateRequest(request), explain: true },
+        { deadline, signal, traceparent, requestId },
+      );
+      return diagnostics?.stepUpHints.map(({ attribute }) => attribute) ?? [];
+    } catch (error) {
+      if (!(error instanceof ServiceError)) throw error;
+      return [];
+    }
+  };
+}
+
+function evaluateRequest(request: DecisionRequest) {
+  const { principal, action, resource, context } = request;
+  return { principal, action, resource, context: context as JsonObject, ...entitiesOf(request) };
 }
 
 function entitiesOf({ principal, parents, attributes }: DecisionRequest) {

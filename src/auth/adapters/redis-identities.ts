@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from "ioredis";
-import { fromRedisError } from "../../shared/store/redis-errors.ts";
+import { guarded } from "../../shared/store/redis-errors.ts";
 import { type RedisScript, runScript } from "../../shared/store/redis-script.ts";
 import type { IdentityStore, User, UserChanges } from "../domain/identities.ts";
 import type { Attributes } from "../domain/principal.ts";
@@ -15,22 +15,15 @@ import { apiKeyKeyPrefix, apiKeysOfUserKey, userKey, usersByNameKey } from "./re
  * taking it away cannot hide a user who has just been created anew.
  */
 export function createRedisIdentityStore(redis: Redis | Cluster): IdentityStore {
-  async function reached<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw fromRedisError(error);
-    }
-  }
   const run = (script: RedisScript, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> =>
-    reached(() => runScript(redis, script, keys, args));
+    guarded(() => runScript(redis, script, keys, args));
 
   async function findUser(name: string): Promise<User | undefined> {
-    return fromFields(name, await reached(() => redis.hmget(userKey(name), ...userFields)));
+    return fromFields(name, await guarded(() => redis.hmget(userKey(name), ...userFields)));
   }
 
   const entriesFrom = (from: string, count: number): Promise<string[]> =>
-    reached(() => redis.zrange(usersByNameKey, from, "+", "BYLEX", "LIMIT", 0, count));
+    guarded(() => redis.zrange(usersByNameKey, from, "+", "BYLEX", "LIMIT", 0, count));
 
   async function userOfEntry(entry: string): Promise<User | undefined> {
     const user = await findUser(entry.slice(0, entry.indexOf("\0")));
@@ -53,8 +46,8 @@ export function createRedisIdentityStore(redis: Redis | Cluster): IdentityStore 
     },
     async createUser({ name, createTime, ...rest }) {
       const key = userKey(name);
-      if ((await reached(() => redis.exists(key))) === 1) return false;
-      await reached(() => redis.zadd(usersByNameKey, 0, indexEntry(name, createTime)));
+      if ((await guarded(() => redis.exists(key))) === 1) return false;
+      await guarded(() => redis.zadd(usersByNameKey, 0, indexEntry(name, createTime)));
       const times = ["createTime", createTime, "version", createTime, "sessionEpoch", createTime];
       return (await run(createScript, [key], [...toFields(rest), ...times])) === 1;
     },
@@ -71,7 +64,7 @@ export function createRedisIdentityStore(redis: Redis | Cluster): IdentityStore 
       const keys = [userKey(name), apiKeysOfUserKey(partition, name)];
       const answer = await run(deleteScript, keys, [expectedVersion, apiKeyKeyPrefix(partition)]);
       if (answer === "absent" || answer === "changed") return answer;
-      await reached(() => redis.zrem(usersByNameKey, indexEntry(name, Number(answer))));
+      await guarded(() => redis.zrem(usersByNameKey, indexEntry(name, Number(answer))));
       return "deleted";
     },
   };

@@ -30,6 +30,32 @@ export function userKey(name: string): string {
   return `gatehouse:{${partitionOf(name)}}:user:${name}`;
 }
 
+/** Hash: failures of a subject; of those from one of its known networks where one is given. */
+export function failureCounterKey(kind: string, subject: string, network?: string): string {
+  const counter = `gatehouse:{${partitionOfSubject(subject)}}:failures:${kind}:${subject}`;
+  return network === undefined ? counter : `${counter}:${network}`;
+}
+
+/** Sorted set: networks that a subject has signed in from, by the time of the last. */
+export function knownNetworksKey(subject: string): string {
+  return `gatehouse:{${partitionOfSubject(subject)}}:known-networks:${subject}`;
+}
+
+/** A subject is the SHA-256 of a name, so that its partition is the name's own. */
+function partitionOfSubject(subject: string): string {
+  return Buffer.from(subject, "base64url").toString("hex", 0, 2);
+}
+
+/** Hash: authenticator of a user, and one that waits to be confirmed. */
+export function secondFactorsKey(user: string): string {
+  return `gatehouse:{${partitionOf(user)}}:second-factors:${user}`;
+}
+
+/** Set: hashes of a user's unused backup codes. */
+export function backupCodesKey(user: string): string {
+  return `gatehouse:{${partitionOf(user)}}:backup-codes:${user}`;
+}
+
 /** Sorted set, by bytes: entries of the users' index by name. */
 export const usersByNameKey = "gatehouse:{users}:by-name";
 

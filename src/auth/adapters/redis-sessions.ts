@@ -6,6 +6,7 @@ import type { Session, SessionStore } from "../domain/sessions.ts";
 import { sessionIdKey, sessionIdKeyPrefix, sessionKey, sessionKeyPrefix, sessionsOfUserKey } from "./redis-keys.ts";
 import {
   addScript,
+  findByIdScript,
   listScript,
   removeAllScript,
   removeScript,
@@ -39,7 +40,8 @@ export function createRedisSessionStore(redis: Redis | Cluster): SessionStore {
       ];
       const dropTimes = [session.idleExpireTime + slackMs, session.expireTime + slackMs];
       const prefixes = [sessionKeyPrefix(partition), sessionIdKeyPrefix(partition)];
-      await run(addScript, keys, [...prefixes, tokenHash, limit, ...dropTimes, ...toFields(session)]);
+      const args = [...prefixes, tokenHash, limit, ...dropTimes, ...toFields(session)];
+      return (await run(addScript, keys, args)) as string[];
     },
     async find({ partition, tokenHash }) {
       try {
@@ -47,6 +49,13 @@ export function createRedisSessionStore(redis: Redis | Cluster): SessionStore {
       } catch (error) {
         throw fromRedisError(error);
       }
+    },
+    async findById(partition, id) {
+      const answer = await run(findByIdScript, [sessionIdKey(partition, id)], [sessionKeyPrefix(partition)]);
+      if (answer === null) return undefined;
+      const [tokenHash, fields] = answer as [string, unknown];
+      const session = fromFields(fields);
+      return session === undefined ? undefined : { key: { partition, tokenHash }, session };
     },
     async touch({ partition, tokenHash }, { lastUsedTime, idleExpireTime }) {
       const args = [lastUsedTime, idleExpireTime, idleExpireTime + slackMs];

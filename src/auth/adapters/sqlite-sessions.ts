@@ -24,6 +24,7 @@ const columns = "id, user, amr, create_time, last_used_time, idle_expire_time, e
 export function createSqliteSessionStore(database: DatabaseSync): SessionStore {
   migrate(database, "auth", authMigrations);
   const select = database.prepare(`SELECT ${columns} FROM sessions WHERE token_hash = ?`);
+  const selectById = database.prepare(`SELECT token_hash, ${columns} FROM sessions WHERE id = ?`);
   const selectOfUser = database.prepare(
     `SELECT ${columns} FROM sessions WHERE user = ? ORDER BY create_time DESC, sequence DESC`,
   );
@@ -36,7 +37,7 @@ export function createSqliteSessionStore(database: DatabaseSync): SessionStore {
   const removeExpiredOfUser = database.prepare("DELETE FROM sessions WHERE user = ? AND idle_expire_time <= ?");
   const removeBeyond = database.prepare(
     `DELETE FROM sessions WHERE sequence IN
-      (SELECT sequence FROM sessions WHERE user = ? ORDER BY create_time DESC, sequence DESC LIMIT -1 OFFSET ?)`,
+      (SELECT sequence FROM sessions WHERE user = ? ORDER BY create_time DESC, sequence DESC LIMIT -1 OFFSET ?) RETURNING id`,
   );
   const sweep = database.prepare(
     `DELETE FROM sessions WHERE sequence IN
@@ -51,11 +52,18 @@ export function createSqliteSessionStore(database: DatabaseSync): SessionStore {
           const times = [createTime, lastUsedTime, idleExpireTime, expireTime];
           sweep.run(createTime);
           removeExpiredOfUser.run(user, createTime);
-          removeBeyond.run(user, limit - 1);
+          const ended = removeBeyond.all(user, limit - 1);
           insert.run(tokenHash, id, user, JSON.stringify(amr), ...times, epoch);
+          return ended.map((row) => String(row.id));
         }),
       ),
     find: ({ tokenHash }) => guarded(() => fromRow(select.get(tokenHash))),
+    findById: (partition, id) =>
+      guarded(() => {
+        const row = selectById.get(id);
+        if (row === undefined) return undefined;
+        return { key: { partition, tokenHash: String(row.token_hash) }, session: fromRow(row)! };
+      }),
     touch: ({ tokenHash }, { lastUsedTime, idleExpireTime }) =>
       guarded(() => {
         update.run(lastUsedTime, idleExpireTime, tokenHash);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
-import { apiKeyHash, apiKeyIdOf, newApiKey, partitionOfApiKey } from "./api-key-text.ts";
-import { partitionOf } from "./session-keys.ts";
+import { apiKeyHash, apiKeyIdOf, looksLikeApiKey, newApiKey, partitionOfApiKey } from "./api-key-text.ts";
+import { newSessionToken, partitionOf } from "./session-keys.ts";
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -31,6 +31,13 @@ test("no single mistyped character, and no two that changed places, is a key", (
     const swapped = text.slice(0, place) + (text[place + 1] ?? "") + text[place] + text.slice(place + 2);
     if (swapped !== text) assert.equal(apiKeyIdOf(swapped), undefined, swapped);
   }
+});
+
+test("a session token that begins like a key is not taken for one", () => {
+  const token = newSessionToken("user-147199", (size) => Buffer.alloc(size, 255));
+  assert.match(token, /^gh_/);
+  assert.equal(looksLikeApiKey(token), false);
+  assert.equal(looksLikeApiKey(newApiKey("user-147199", randomBytes).text), true);
 });
 
 test("what has not the shape of a key is none", () => {

@@ -32,9 +32,12 @@ const idCharacters = 16;
 const textShape = /^gh_[A-Za-z0-9_-]{64}$/;
 const idShape = /^[A-Za-z0-9_-]{16}$/;
 
-/** Whether a text claims to be an API key, well-formed or not. */
+/**
+ * Whether a text has the form of an API key, mistyped or not. The prefix alone would not do: session tokens, which are
+ * shorter, begin with the partition of their user, and so those of some users with `gh_`.
+ */
 export function looksLikeApiKey(text: string): boolean {
-  return text.startsWith(prefix);
+  return textShape.test(text);
 }
 
 export function newApiKey(user: string, random: RandomBytes): ApiKeyText {

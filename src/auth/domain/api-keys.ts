@@ -2,6 +2,7 @@ import { timingSafeEqual } from "node:crypto";
 import { type Awaitable, chain } from "../../shared/awaitable.ts";
 import { apiKeyHash, apiKeyIdOf, newApiKey, partitionOfApiKey } from "./api-key-text.ts";
 import type { Clock, RandomBytes } from "./clock.ts";
+import { partitionOf } from "./session-keys.ts";
 
 /** A long-lived credential of one user. Times are milliseconds since the epoch. */
 export interface ApiKey {
@@ -60,6 +61,8 @@ export interface MadeApiKey {
 export interface ApiKeys {
   /** Makes a key; tells why it cannot. `limit` is the most that the user may have then. Default: 100. */
   make(key: NewApiKey, limit?: number): Awaitable<MadeApiKey | "absent" | "full">;
+  /** Answers the live key of a text; undefined when there is none. */
+  find(text: string): Awaitable<ApiKey | undefined>;
   /** Answers the live key of a text, and records the use; undefined when there is none. */
   use(text: string): Awaitable<ApiKey | undefined>;
   /** All of a user's, newest first, those that have expired included. */
@@ -74,6 +77,23 @@ const maxKeys = 100;
 const touchIntervalMs = 60_000;
 
 export function createApiKeys({ store, clock, random }: ApiKeysOptions): ApiKeys {
+  function find(text: string): Awaitable<ApiKey | undefined> {
+    const id = apiKeyIdOf(text);
+    const partition = id === undefined ? undefined : partitionOfApiKey(id);
+    if (id === undefined || partition === undefined) return undefined;
+    return chain(store.find(partition, id), (stored) => {
+      if (stored === undefined || !isSame(stored.hash, apiKeyHash(text))) return undefined;
+      const { key } = stored;
+      return key.expireTime !== undefined && key.expireTime <= clock() ? undefined : key;
+    });
+  }
+
+  function used(key: ApiKey): Awaitable<ApiKey> {
+    const now = clock();
+    if (key.lastUsedTime !== undefined && now - key.lastUsedTime < touchIntervalMs) return key;
+    return chain(store.touch(partitionOf(key.user), key.id, now), () => ({ ...key, lastUsedTime: now }));
+  }
+
   return {
     make(wanted, limit = maxKeys) {
       const { id, text } = newApiKey(wanted.user, random);
@@ -82,19 +102,8 @@ export function createApiKeys({ store, clock, random }: ApiKeysOptions): ApiKeys
         outcome === "added" ? { key, text } : outcome,
       );
     },
-    use(text) {
-      const id = apiKeyIdOf(text);
-      const partition = id === undefined ? undefined : partitionOfApiKey(id);
-      if (id === undefined || partition === undefined) return undefined;
-      return chain(store.find(partition, id), (stored) => {
-        const now = clock();
-        if (stored === undefined || !isSame(stored.hash, apiKeyHash(text))) return undefined;
-        const { key } = stored;
-        if (key.expireTime !== undefined && key.expireTime <= now) return undefined;
-        if (key.lastUsedTime !== undefined && now - key.lastUsedTime < touchIntervalMs) return key;
-        return chain(store.touch(partition, id, now), () => ({ ...key, lastUsedTime: now }));
-      });
-    },
+    find,
+    use: (text) => chain(find(text), (key) => (key === undefined ? undefined : used(key))),
     list: (user) => store.list(user),
     revoke(id) {
       const partition = partitionOfApiKey(id);

@@ -20,6 +20,7 @@ async function asked(
       requests.push(request);
       return { allowed: true, determiningPolicies: [], revision: "1", decisionId: "d" };
     },
+    findStepUps: () => assert.fail("It was allowed."),
     sendRoles: false,
     contextMfa: false,
     ...options,
@@ -50,5 +51,26 @@ describe("Authorize asks the decision point", () => {
 
   it("with the roles as parents, where configured", async () => {
     assert.deepEqual((await asked({}, { sendRoles: true })).parents, [{ type: "Role", id: "editor" }]);
+  });
+});
+
+describe("Authorize asks what would lift a denial", () => {
+  async function steps(allowed: boolean, contextMfa: boolean, amr: readonly string[]): Promise<readonly string[]> {
+    const authorize = createAuthorizer({
+      authenticate: () => ({ principal: { type: "User", id: "alice", roles: [], attributes: {} }, amr }),
+      decide: async () => ({ allowed, determiningPolicies: [], revision: "1", decisionId: "d" }),
+      findStepUps: async () => ["mfa"],
+      sendRoles: false,
+      contextMfa,
+    });
+    const access = { action, resource, context: {} };
+    return (await authorize(credential, access, { peerAddress: "127.0.0.1" })).stepUp;
+  }
+
+  it("when a second factor can make a difference, and not otherwise", async () => {
+    assert.deepEqual(await steps(false, true, ["pwd"]), ["mfa"]);
+    assert.deepEqual(await steps(true, true, ["pwd"]), []);
+    assert.deepEqual(await steps(false, false, ["pwd"]), []);
+    assert.deepEqual(await steps(false, true, ["pwd", "mfa"]), []);
   });
 });

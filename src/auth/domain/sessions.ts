@@ -1,4 +1,4 @@
-import { type Awaitable, chain } from "../../shared/awaitable.ts";
+import { type Awaitable, chain, chainAll } from "../../shared/awaitable.ts";
 import type { Clock, RandomBytes } from "./clock.ts";
 import { newSessionId, newSessionToken, partitionOfId, type SessionKey, sessionKeyOf } from "./session-keys.ts";
 
@@ -23,6 +23,12 @@ export interface Session {
 /** What moves when a session is used. */
 export type SessionUse = Pick<Session, "lastUsedTime" | "idleExpireTime">;
 
+/** A session and where it is. */
+export interface FoundSession {
+  readonly key: SessionKey;
+  readonly session: Session;
+}
+
 /**
  * Keeps sessions. A write is durable once it is answered. Throws ServiceError UNAVAILABLE when it cannot be reached.
  *
@@ -30,9 +36,14 @@ export type SessionUse = Pick<Session, "lastUsedTime" | "idleExpireTime">;
  * for the caller to judge.
  */
 export interface SessionStore {
-  /** Adds a session and, in the same step, ends the user's oldest so that no more than `limit` are left alive. */
-  add(key: SessionKey, session: Session, limit: number): Awaitable<void>;
+  /**
+   * Adds a session and, in the same step, ends the user's oldest so that no more than `limit` are left alive; answers the ids
+   * of those.
+   */
+  add(key: SessionKey, session: Session, limit: number): Awaitable<readonly string[]>;
   find(key: SessionKey): Awaitable<Session | undefined>;
+  /** Finds a session by its id, and where it is. */
+  findById(partition: string, id: string): Awaitable<FoundSession | undefined>;
   /** Records a use, if the session is still there and the use is later than the last. */
   touch(key: SessionKey, use: SessionUse): Awaitable<void>;
   /** All of a user's, newest first. */
@@ -53,6 +64,8 @@ export interface SessionsOptions {
   readonly maxAgeMs: number;
   /** Most sessions a user can have. */
   readonly limit: number;
+  /** Told of a session that ended to make room for another, before that is answered. */
+  readonly onCrowdedOut?: (id: string) => Awaitable<unknown>;
   /** Uses closer together than this are not recorded, so that most checks only read. Default: a minute, or less when the idle timeout is short. */
   readonly touchIntervalMs?: number;
 }
@@ -74,6 +87,12 @@ export interface Sessions {
   open(user: string, amr: readonly string[], epoch: number): Awaitable<OpenedSession>;
   /** Answers the live session that a token opens, and records the use; undefined when there is none. */
   use(token: string): Awaitable<Session | undefined>;
+  /** Answers the live session of an id, and records the use; undefined when there is none. For holders of its other tokens. */
+  useById(id: string): Awaitable<Session | undefined>;
+  /** Answers the live session that a token opens, without a use. */
+  find(token: string): Awaitable<Session | undefined>;
+  /** Answers the live session of an id, without a use. */
+  findById(id: string): Awaitable<Session | undefined>;
   /** Live sessions of a user, newest first. */
   list(user: string): Awaitable<readonly Session[]>;
   /** Ends a session; answers whether it was alive. */
@@ -83,7 +102,7 @@ export interface Sessions {
 }
 
 export function createSessions(options: SessionsOptions): Sessions {
-  const { store, clock, random, idleTimeoutMs, maxAgeMs, limit } = options;
+  const { store, clock, random, idleTimeoutMs, maxAgeMs, limit, onCrowdedOut } = options;
   const touchIntervalMs = options.touchIntervalMs ?? Math.min(60_000, idleTimeoutMs / 10);
 
   // The bounds of now hold for sessions of before too: shortening them in the configuration ends what is too old.
@@ -94,6 +113,15 @@ export function createSessions(options: SessionsOptions): Sessions {
       now < session.createTime + maxAgeMs &&
       now < session.lastUsedTime + idleTimeoutMs
     );
+  }
+
+  function alive(session: Session | undefined): Session | undefined {
+    return session !== undefined && isAlive(session, clock()) ? session : undefined;
+  }
+
+  function foundById(id: string): Awaitable<FoundSession | undefined> {
+    const partition = partitionOfId(id);
+    return partition === undefined ? undefined : store.findById(partition, id);
   }
 
   function used(key: SessionKey, session: Session, now: number): Awaitable<Session> {
@@ -117,7 +145,10 @@ export function createSessions(options: SessionsOptions): Sessions {
         idleExpireTime: Math.min(now + idleTimeoutMs, expireTime),
         expireTime,
       };
-      return chain(store.add(sessionKeyOf(token)!, session, limit), () => ({ session, token }));
+      return chain(store.add(sessionKeyOf(token)!, session, limit), (ended) => {
+        if (onCrowdedOut === undefined || ended.length === 0) return { session, token };
+        return chainAll(ended.map(onCrowdedOut), () => ({ session, token }));
+      });
     },
     use(token) {
       const key = sessionKeyOf(token);
@@ -126,6 +157,19 @@ export function createSessions(options: SessionsOptions): Sessions {
         const now = clock();
         return session !== undefined && isAlive(session, now) ? used(key, session, now) : undefined;
       });
+    },
+    useById(id) {
+      return chain(foundById(id), (found) => {
+        const now = clock();
+        return found !== undefined && isAlive(found.session, now) ? used(found.key, found.session, now) : undefined;
+      });
+    },
+    find(token) {
+      const key = sessionKeyOf(token);
+      return key === undefined ? undefined : chain(store.find(key), alive);
+    },
+    findById(id) {
+      return chain(foundById(id), (found) => alive(found?.session));
     },
     list(user) {
       return chain(store.list(user), (sessions) => sessions.filter((session) => isAlive(session, clock())));

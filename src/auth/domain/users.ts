@@ -14,6 +14,8 @@ export interface UsersOptions {
   readonly clock: Clock;
   /** Ends all that a user has opened: sessions, and whatever was issued with them. Must do no harm when done twice. */
   readonly endSessions: (name: string) => Awaitable<unknown>;
+  /** Removes the second factors of a user who is gone. */
+  readonly removeSecondFactors: (name: string) => Awaitable<unknown>;
 }
 
 export interface UserToCreate {
@@ -50,11 +52,15 @@ export interface Users {
     conditions?: WriteConditions,
     signal?: AbortSignal,
   ): Promise<User>;
-  /** Removes a user with all API keys, and ends all sessions. */
+  /** Removes the second factors of a user, and ends all sessions. */
+  removeSecondFactors(name: string): Promise<void>;
+  /** Removes a user with all API keys and second factors, and ends all sessions. */
   remove(name: string, conditions?: WriteConditions): Promise<void>;
 }
 
-export function createUsers({ identities, passwords, clock, endSessions }: UsersOptions): Users {
+export function createUsers(options: UsersOptions): Users {
+  const { identities, passwords, clock, endSessions, removeSecondFactors } = options;
+
   async function get(name: string): Promise<User> {
     const user = await identities.findUser(foldUserName(name));
     if (user === undefined) throw userNotFound();
@@ -90,11 +96,20 @@ export function createUsers({ identities, passwords, clock, endSessions }: Users
       await endSessions(folded);
       return user;
     },
+    async removeSecondFactors(name) {
+      const folded = foldUserName(name);
+      written(await identities.updateUser(folded, {}, { endSessions: true }));
+      await endSessions(folded);
+      await removeSecondFactors(folded);
+    },
     async remove(name, conditions) {
       const folded = foldUserName(name);
       const outcome = await identities.deleteUser(folded, conditions);
       // Also of a user who is gone: the call before may have come only half way.
-      if (outcome !== "changed") await endSessions(folded);
+      if (outcome !== "changed") {
+        await endSessions(folded);
+        await removeSecondFactors(folded);
+      }
       written(outcome);
     },
   };

@@ -6,12 +6,18 @@ import { createRedisConnector } from "../../shared/store/redis.ts";
 import { openSqlite } from "../../shared/store/sqlite.ts";
 import { createRedisApiKeyStore } from "../adapters/redis-api-keys.ts";
 import { createRedisIdentityStore } from "../adapters/redis-identities.ts";
+import { createRedisLockoutStore } from "../adapters/redis-lockout.ts";
+import { createRedisSecondFactorStore } from "../adapters/redis-second-factors.ts";
 import { createRedisSessionStore } from "../adapters/redis-sessions.ts";
 import { createSqliteApiKeyStore } from "../adapters/sqlite-api-keys.ts";
 import { createSqliteIdentityStore } from "../adapters/sqlite-identities.ts";
+import { createSqliteLockoutStore } from "../adapters/sqlite-lockout.ts";
+import { createSqliteSecondFactorStore } from "../adapters/sqlite-second-factors.ts";
 import { createSqliteSessionStore } from "../adapters/sqlite-sessions.ts";
 import type { ApiKeyStore } from "../domain/api-keys.ts";
 import type { IdentityStore } from "../domain/identities.ts";
+import type { LockoutStore } from "../domain/lockout.ts";
+import type { SecondFactorStore } from "../domain/second-factors.ts";
 import type { SessionStore } from "../domain/sessions.ts";
 
 /** One connection to it. */
@@ -19,6 +25,8 @@ export interface StoreReplica {
   readonly sessions: SessionStore;
   readonly identities: IdentityStore;
   readonly apiKeys: ApiKeyStore;
+  readonly lockout: LockoutStore;
+  readonly secondFactors: SecondFactorStore;
 }
 
 /** A store for the contract suites. */
@@ -35,6 +43,8 @@ async function openSqliteBackend(): Promise<StoreBackend> {
     sessions: createSqliteSessionStore(database),
     identities: createSqliteIdentityStore(database),
     apiKeys: createSqliteApiKeyStore(database),
+    lockout: createSqliteLockoutStore(database),
+    secondFactors: createSqliteSecondFactorStore(database),
   }));
   return {
     ...first!,
@@ -55,6 +65,8 @@ async function openRedisBackend(cluster: boolean): Promise<StoreBackend> {
     sessions: createRedisSessionStore(redis),
     identities: createRedisIdentityStore(redis),
     apiKeys: createRedisApiKeyStore(redis),
+    lockout: createRedisLockoutStore(redis),
+    secondFactors: createRedisSecondFactorStore(redis),
   }));
   return {
     ...first!,

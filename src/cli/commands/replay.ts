@@ -4,11 +4,11 @@ import { EntitySchema } from "../../../gen/gatehouse/policy/v1/entity_pb.ts";
 import { PolicyService } from "../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import { createServiceClient } from "../../shared/client/service-client.ts";
 import { ServiceError } from "../../shared/service-error.ts";
-import { type Command, CommandError } from "../command.ts";
+import { type Command, CommandError, type CommandInput } from "../command.ts";
 import { storeOptions } from "../open-buses.ts";
 import { findLoggedDecision, type LoggedDecision } from "../replay/logged-decision.ts";
 import { notesOn, toTestFile } from "../replay/test-case.ts";
-import { jsonOption, policyOptions } from "../service-client.ts";
+import { jsonOption, policyOptions, tlsOf } from "../service-client.ts";
 
 const active = "active";
 
@@ -41,7 +41,7 @@ export const replay: Command = {
       out(values.json ? JSON.stringify({ logged }) : toTestFile(logged));
       return 0;
     }
-    const evaluated = await evaluate(logged, String(values.revision), String(values.address));
+    const evaluated = await evaluate(logged, String(values.revision), values);
     const same = evaluated.decision === logged.decision;
     if (values.json) out(JSON.stringify({ logged, evaluated, same }));
     else {
@@ -55,13 +55,15 @@ export const replay: Command = {
 type Outcome = Pick<LoggedDecision, "decision" | "determining" | "revision">;
 
 /** @throws CommandError when there is not enough to decide by, and for whatever policy-service refuses. */
-async function evaluate(logged: LoggedDecision, revision: string, address: string): Promise<Outcome> {
+async function evaluate(logged: LoggedDecision, revision: string, values: CommandInput["values"]): Promise<Outcome> {
   const { principal, action, resource, context, entities } = logged;
   if (context === undefined || entities === undefined) {
     throw new CommandError("Its context or entities were too large to be logged: it cannot be decided again.");
   }
+  const address = String(values.address);
   const client = createServiceClient(PolicyService, {
     address,
+    tls: tlsOf(values),
     target: `policy-service at ${address}`,
     deadlineMs: 10_000,
   });

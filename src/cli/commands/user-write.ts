@@ -130,6 +130,36 @@ export const userSetPassword: Command = {
   },
 };
 
+/** Takes a user's second factors away. */
+export const userRemoveMfa: Command = {
+  name: "user remove-mfa",
+  summary: "Remove the second factors of a user who has lost them, and end all sessions.",
+  details: adminDetails,
+  arguments: ["NAME"],
+  options: { ...authOptions, ...jsonOption },
+  async run({ positionals, values, out }) {
+    const [name] = positionals as [string];
+    await withClient(IdentityService, { values }, (client, options) => client.removeSecondFactors({ name }, options));
+    out(values.json ? "{}" : `${name} has no second factors`);
+    return 0;
+  },
+};
+
+/** Ends the delays after a user's failed sign-ins. */
+export const userUnlock: Command = {
+  name: "user unlock",
+  summary: "End the delays after failed sign-ins of a user.",
+  details: adminDetails,
+  arguments: ["NAME"],
+  options: { ...authOptions, ...jsonOption },
+  async run({ positionals, values, out }) {
+    const [name] = positionals as [string];
+    await withClient(IdentityService, { values }, (client, options) => client.unlockUser({ name }, options));
+    out(values.json ? "{}" : `${name} may try again`);
+    return 0;
+  },
+};
+
 /** Removes a user. */
 export const userDelete: Command = {
   name: "user delete",

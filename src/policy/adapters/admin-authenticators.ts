@@ -12,7 +12,7 @@ export function createKeyAuthenticator(key: string): AdminAuthenticator {
   const digest = sha256(key);
   return async (credential) => {
     if (!timingSafeEqual(sha256(credential), digest)) throw unauthenticated();
-    return { type: "Client", id: "admin-key", roles: ["gatehouse-admin"] };
+    return { type: "Client", id: "admin-key", roles: ["gatehouse-admin"], scopes: [] };
   };
 }
 
@@ -21,7 +21,7 @@ export function createRemoteAuthenticator(
   client: Pick<ServiceClient<typeof AuthService>, "authenticate">,
 ): AdminAuthenticator {
   return async (credential, { deadline, signal }) => {
-    const { principal } = await client
+    const { principal, apiKeyScopes } = await client
       .authenticate(
         {
           credential: credential.startsWith(apiKeyPrefix)
@@ -39,7 +39,7 @@ export function createRemoteAuthenticator(
         });
       });
     if (principal === undefined || !isAdminType(principal.type) || principal.id === "") throw unauthenticated();
-    return { type: principal.type, id: principal.id, roles: principal.roles };
+    return { type: principal.type, id: principal.id, roles: principal.roles, scopes: apiKeyScopes };
   };
 }
 

@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from "ioredis";
-import { fromRedisError } from "../../shared/store/redis-errors.ts";
+import { guarded } from "../../shared/store/redis-errors.ts";
 import { runScript, script } from "../../shared/store/redis-script.ts";
 import type { EntityJson, EntityUid } from "../cedar/types.ts";
 import type { EntityRepository, StoredEntities } from "../domain/entity-repository.ts";
@@ -33,13 +33,6 @@ const pagedAttempts = 3;
 
 /** Keeps entities in Redis, each write one script. */
 export function createRedisEntityRepository(redis: Redis | Cluster): EntityRepository {
-  async function guarded<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw fromRedisError(error);
-    }
-  }
   const currentRevision = async (): Promise<number> => Number((await redis.get(entityRevisionKey)) ?? 0);
 
   async function loadInPages(): Promise<StoredEntities | undefined> {

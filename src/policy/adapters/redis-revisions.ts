@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from "ioredis";
-import { fromRedisError } from "../../shared/store/redis-errors.ts";
+import { guarded } from "../../shared/store/redis-errors.ts";
 import { runScript, script } from "../../shared/store/redis-script.ts";
 import { revisionId } from "../domain/build-snapshot.ts";
 import type { PolicySource } from "../domain/policy-source.ts";
@@ -68,14 +68,6 @@ const reportSeconds = 86_400;
 
 /** Keeps revisions in Redis, each write one script. */
 export function createRedisRevisionStore(redis: Redis | Cluster): RevisionStore {
-  async function guarded<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw fromRedisError(error);
-    }
-  }
-
   return {
     publish: ({ source, ...revision }) =>
       guarded(async () => {

@@ -40,8 +40,11 @@ export type WasmClient = {
   close(): Promise<void>;
 };
 
+/** How long a thread waits for another call before it ends and gives its memory back, in milliseconds. */
+const idleMs = 5_000;
+
 /**
- * Creates a client that runs one call at a time in a thread of its own, started at the first call.
+ * Creates a client that runs one call at a time in a thread of its own, started at the first call and ended when idle.
  *
  * @param options.timeoutMs how long one call may take, its thread's start (about 50 ms) not counted
  */
@@ -49,6 +52,7 @@ export function createWasmClient({ timeoutMs }: { timeoutMs: number }): WasmClie
   let worker: Promise<Worker> | undefined;
   let tail: Promise<unknown> = Promise.resolve();
   let closed = false;
+  let idle: NodeJS.Timeout | undefined;
 
   async function discard(): Promise<void> {
     const ending = worker;
@@ -56,8 +60,14 @@ export function createWasmClient({ timeoutMs }: { timeoutMs: number }): WasmClie
     await (await ending?.catch(() => undefined))?.terminate();
   }
 
+  /** In its turn, so that no call finds the thread ending. */
+  function rest(): void {
+    tail = tail.then(discard);
+  }
+
   async function exchange(message: WasmCall): Promise<readonly unknown[]> {
     if (closed) throw new CedarWasmError("closed", "the Cedar control plane is closed");
+    clearTimeout(idle);
     worker ??= startWorker(() => {
       worker = undefined;
     });
@@ -66,6 +76,8 @@ export function createWasmClient({ timeoutMs }: { timeoutMs: number }): WasmClie
     } catch (error) {
       await discard();
       throw error;
+    } finally {
+      idle = setTimeout(rest, idleMs).unref();
     }
   }
 
@@ -77,6 +89,7 @@ export function createWasmClient({ timeoutMs }: { timeoutMs: number }): WasmClie
     },
     async close(): Promise<void> {
       closed = true;
+      clearTimeout(idle);
       await discard();
     },
   };

@@ -8,6 +8,8 @@ export interface AdminPrincipal {
   readonly type: "User" | "Client";
   readonly id: string;
   readonly roles: readonly string[];
+  /** RPCs that the credential is limited to, each as `Gatehouse::<RPC>`; empty for all that the principal may call. */
+  readonly scopes: readonly string[];
 }
 
 /**
@@ -56,7 +58,9 @@ export function createAdminGuard({ authenticate, policies }: AdminGuardDependenc
       context: {},
       entities: [{ uid, attrs: { roles: principal.roles } }],
     });
-    if (decision !== "ALLOW") {
+    const { scopes } = principal;
+    const inScope = scopes.length === 0 || scopes.includes(`Gatehouse::${rpc}`);
+    if (decision !== "ALLOW" || !inScope) {
       throw new ServiceError("PERMISSION_DENIED", `This needs the permission for ${rpc}.`, {
         reason: "ADMIN_PERMISSION_MISSING",
       });

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { constants, createServer as createHttp2Server } from "node:http2";
+import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { AuthService } from "../../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { Decision } from "../../../gen/gatehouse/policy/v1/decision_pb.ts";
 import { type EvaluateResponse, PolicyService } from "../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import { createMetrics } from "../metrics/metrics.ts";
@@ -166,6 +170,19 @@ describe("unary client", () => {
     assert.equal(server.seen.filter(({ id }) => id === "ok:d" || id === "ok:e").length, 0);
   });
 
+  test("sends an overloaded target no more than a part of what it refused", async () => {
+    const client = open({ deadlineMs: 5_000 });
+    const refused = await Promise.all(Array.from({ length: 50 }, () => failure(ask(client, "overload"))));
+    assert.ok(refused.every(({ reason }) => reason === "OVERLOADED"));
+    const before = server.seen.length;
+    const calls = await Promise.allSettled(Array.from({ length: 100 }, () => ask(client, "slow:50")));
+    const heldBack = calls.filter((call) => call.status === "rejected").map((call) => call.reason as ServiceError);
+    assert.deepEqual([server.seen.length - before, heldBack.length], [25, 75]);
+    assert.deepEqual([heldBack[0]?.code, heldBack[0]?.reason], ["RESOURCE_EXHAUSTED", "OVERLOADED"]);
+    assert.ok((heldBack[0]?.retryAfterMs ?? 0) > 0);
+    assert.equal(client.resilience.circuit.state, "closed");
+  });
+
   test("opens on infrastructure failures only", async () => {
     const client = open({ breaker: { consecutiveFailures: 3 }, maxRetries: 0, recoveryMs: 60_000 });
     for (let n = 0; n < 10; n++) {
@@ -255,5 +272,41 @@ test("the breaker opens when the server is killed, and heals by itself when it i
     }
   } finally {
     client.close();
+  }
+});
+
+test("sends a call again that the server refused unread, whatever it does; but once", async () => {
+  let refusals = 0;
+  let streams = 0;
+  const server = createHttp2Server();
+  server.on("stream", (stream) => {
+    streams += 1;
+    stream.on("error", () => {});
+    if (refusals > 0) {
+      refusals -= 1;
+      stream.close(constants.NGHTTP2_REFUSED_STREAM);
+      return;
+    }
+    stream.respond({ "content-type": "application/grpc" }, { waitForTrailers: true });
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+    // An empty message.
+    stream.end(Buffer.alloc(5));
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const client = createServiceClient(AuthService, {
+    target: "auth-service",
+    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    deadlineMs: 10_000,
+  });
+  try {
+    refusals = 1;
+    await client.authorize({});
+    assert.equal(streams, 2);
+    refusals = 2;
+    assert.equal((await failure(client.authorize({}))).code, "UNAVAILABLE");
+    assert.equal(streams, 4);
+  } finally {
+    client.close();
+    server.close();
   }
 });

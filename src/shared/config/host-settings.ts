@@ -15,6 +15,10 @@ export interface HostSettings {
   readonly maxConcurrentStreams: number;
   readonly maxConnectionAgeMs: number;
   readonly maxConnectionAgeGraceMs: number;
+  readonly maxInFlight: number;
+  readonly maxQueued: number;
+  readonly targetDelayMs: number;
+  readonly overloadIntervalMs: number;
 }
 
 /** Where each comes from. */
@@ -73,12 +77,37 @@ export const hostFields: ConfigFields<HostSettings> = {
     schema: duration(0),
     fallback: "30s",
   },
+  maxInFlight: {
+    env: "OVERLOAD_MAX_IN_FLIGHT",
+    doc: "Unary calls that are worked on at once, those included that wait for a store or another service.",
+    schema: integer(1, 1_000_000),
+    fallback: "1000",
+  },
+  maxQueued: {
+    env: "OVERLOAD_MAX_QUEUED",
+    doc: "Calls that wait for their turn. Beyond it, calls are refused.",
+    schema: integer(1, 1_000_000),
+    fallback: "2000",
+  },
+  targetDelayMs: {
+    env: "OVERLOAD_TARGET_DELAY",
+    doc: "Longest time that calls wait for their turn once the service has been behind for OVERLOAD_INTERVAL; others are refused.",
+    schema: duration(1, 60_000),
+    fallback: "25ms",
+  },
+  overloadIntervalMs: {
+    env: "OVERLOAD_INTERVAL",
+    doc: "How long the service may be behind before calls are refused. Until then a burst may wait for as long.",
+    schema: duration(1, 60_000),
+    fallback: "250ms",
+  },
 };
 
 /** The bounds of a host that these settings set. */
 export function hostLimits(settings: HostSettings): Partial<HostLimits> {
   const { drainDelayMs, drainGraceMs, maxMessageBytes, maxConcurrentStreams } = settings;
   const { maxConnectionAgeMs, maxConnectionAgeGraceMs } = settings;
+  const { maxInFlight, maxQueued, targetDelayMs, overloadIntervalMs } = settings;
   return {
     drainDelayMs,
     drainGraceMs,
@@ -86,5 +115,9 @@ export function hostLimits(settings: HostSettings): Partial<HostLimits> {
     maxConcurrentStreams,
     maxConnectionAgeMs,
     maxConnectionAgeGraceMs,
+    maxInFlight,
+    maxQueued,
+    targetDelayMs,
+    overloadIntervalMs,
   };
 }

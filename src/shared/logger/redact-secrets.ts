@@ -13,6 +13,7 @@ const secretWords = [
   "passphrase",
   "secret",
   "client secret",
+  "client assertion",
   "token",
   "access token",
   "refresh token",
@@ -20,11 +21,14 @@ const secretWords = [
   "bearer token",
   "external token",
   "id token",
+  "subject token",
   "api key",
   "x api key",
   "private key",
   "totp code",
   "backup code",
+  "backup codes",
+  "otpauth uri",
   "x forwarded client cert",
 ];
 

@@ -28,6 +28,11 @@ export class CallMetrics {
     this.buckets[bucket]! += 1;
   }
 
+  /** Counts a call that was turned away unread. It has no duration: thousands of zeros would hide that of the others. */
+  count(code: number): void {
+    this.codes[code]! += 1;
+  }
+
   /** Samples of `service_requests_total`. */
   *requests(): Generator<Sample> {
     for (const [index, code] of codeNames.entries()) {

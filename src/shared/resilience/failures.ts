@@ -3,6 +3,14 @@ import { ServiceError } from "../service-error.ts";
 /** Reason of an error whose sender gave none: the transport's own errors, and those of a foreign server. */
 export const UNSPECIFIED_REASON = "UNSPECIFIED";
 
+/** Reason of work that is refused as there is too much of it. */
+export const OVERLOADED_REASON = "OVERLOADED";
+
+/** Tells whether a target refused a call only because it has too much to do. */
+export function isOverload(error: ServiceError): boolean {
+  return error.code === "RESOURCE_EXHAUSTED" && error.reason === OVERLOADED_REASON;
+}
+
 /**
  * Tells whether an error speaks of the target's health rather than of the request.
  *

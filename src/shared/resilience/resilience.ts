@@ -7,8 +7,9 @@ import {
   retry,
 } from "cockatiel";
 import { ServiceError } from "../service-error.ts";
+import { AdaptiveLimit } from "./adaptive-limit.ts";
 import { type Circuit, type CircuitOptions, createCircuit } from "./circuit.ts";
-import { cancelled, InconclusiveError } from "./failures.ts";
+import { cancelled, InconclusiveError, isOverload, OVERLOADED_REASON } from "./failures.ts";
 import { RetryBudget } from "./retry-budget.ts";
 
 export interface ResilienceOptions extends CircuitOptions {
@@ -41,7 +42,7 @@ export interface Resilience {
    * `attempt` gets its deadline (milliseconds since the epoch), must settle by then, and rejects with ServiceError.
    *
    * @throws ServiceError UNAVAILABLE with `unavailableReason` and a retry delay when the target is down, slow, cut off or
-   *   its places are taken; DEADLINE_EXCEEDED when the caller's own deadline passed; CANCELLED; or what the target said.
+   *   its places are taken; RESOURCE_EXHAUSTED when it is overloaded; DEADLINE_EXCEEDED when the caller's own deadline passed; CANCELLED; or what the target said.
    */
   execute<T>(attempt: (deadline: number) => Promise<T>, bounds: CallBounds): Promise<T>;
 }
@@ -107,6 +108,8 @@ export function createResilience(options: ResilienceOptions): Resilience {
   const { deadlineMs } = circuit;
   const budget = new RetryBudget(options.retryRatio);
   const places = bulkhead(options.maxConcurrent ?? 1_000, options.maxQueued ?? 1_000);
+  // Not in the way of anything until the target says that it is overloaded.
+  const limit = new AdaptiveLimit(Number.POSITIVE_INFINITY);
   const again = retry(handleType(RetryRequest), {
     maxAttempts: maxRetries,
     backoff: new ExponentialBackoff({
@@ -128,6 +131,13 @@ export function createResilience(options: ResilienceOptions): Resilience {
     );
   }
 
+  /** The error for a call that is not sent, as the target refuses such as it has. */
+  function overloaded(): ServiceError {
+    observer?.rejected?.(target, "overflow");
+    const message = `${target} is overloaded.`;
+    return new ServiceError("RESOURCE_EXHAUSTED", message, { reason: OVERLOADED_REASON, retryAfterMs: deadlineMs });
+  }
+
   async function execute<T>(attempt: (deadline: number) => Promise<T>, bounds: CallBounds): Promise<T> {
     const { signal, idempotent } = bounds;
     const start = Date.now();
@@ -135,16 +145,21 @@ export function createResilience(options: ResilienceOptions): Resilience {
     if (deadline <= start) throw circuit.late(isCallers);
     const refused = circuit.refusal();
     if (refused !== undefined) throw refused;
+    if (!limit.enter(start)) throw overloaded();
     budget.deposit();
 
     async function once(attemptNumber: number): Promise<T> {
       if (signal?.aborted) throw new InconclusiveError(cancelled());
       const timeGiven = deadline - Date.now();
       if (timeGiven <= 0) throw new InconclusiveError(circuit.late(isCallers));
+      const sentAt = Date.now();
       try {
-        return await attempt(deadline);
+        const answer = await attempt(deadline);
+        limit.recordAccepted();
+        return answer;
       } catch (error) {
         if (!(error instanceof ServiceError)) throw error;
+        if (isOverload(error)) limit.recordRefused(sentAt, Date.now());
         const hasty = error.code === "DEADLINE_EXCEEDED" && timeGiven < deadlineMs / 2;
         if (hasty || signal?.aborted || error.code === "CANCELLED") throw new InconclusiveError(error);
         if (!idempotent || !mayRetry(error, attemptNumber, deadline)) throw error;
@@ -173,6 +188,8 @@ export function createResilience(options: ResilienceOptions): Resilience {
       if (!(error instanceof ServiceError)) throw error;
       if (error.code === "DEADLINE_EXCEEDED") throw circuit.late(isCallers);
       throw circuit.unreachable(error);
+    } finally {
+      limit.leave();
     }
   }
 

@@ -21,7 +21,12 @@ export interface CallContext {
   readonly draining: AbortSignal;
   /** Address of the peer, without its port. */
   readonly peerAddress: string;
-  /** First value of a request header, by its lower-case name. */
+  /**
+   * SPIFFE id in the certificate of the peer, which this host itself has verified. Undefined in plain text, without a
+   * certificate, or when it carries none; behind a proxy, it is the proxy's.
+   */
+  readonly peerPrincipal: string | undefined;
+  /** Value of a request header, by its lower-case name; repeated ones are joined by commas (RFC 9110 section 5.3). */
   header(name: string): string | undefined;
   readonly logger: Logger;
 }
@@ -104,6 +109,8 @@ export interface ServedService {
   readonly handlers: Readonly<Record<string, unknown>>;
   readonly validators: Readonly<Record<string, unknown>>;
   readonly codecs: Readonly<Record<string, unknown>>;
+  /** Whether its calls are served under overload too. */
+  readonly essential: boolean;
 }
 
 /** Binds handlers to their service, checking their types. */
@@ -113,5 +120,10 @@ export function serve<S extends DescService>(
   validators: Validators<S> = {},
   codecs: Codecs<S> = {},
 ): ServedService {
-  return { descriptor, handlers, validators, codecs };
+  return { descriptor, handlers, validators, codecs, essential: false };
+}
+
+/** The service, served under overload too, when others are refused: for what operators and orchestrators need, which is seldom asked. */
+export function essential(service: ServedService): ServedService {
+  return { ...service, essential: true };
 }

@@ -5,12 +5,17 @@ import type { ListenAddress } from "../lifecycle/listen.ts";
 import type { Readiness } from "../lifecycle/readiness.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { statusCodes } from "../service-error.ts";
+import type { ServerTls } from "../tls/tls-listener.ts";
+import type { Tracer } from "../tracing/tracer.ts";
+import { Admission } from "./admission/admission.ts";
+import { logOverload } from "./admission/overload-log.ts";
+import { observeAdmission } from "./admission/overload-metrics.ts";
 import type { CallEnvironment } from "./call.ts";
 import { createEdgeDoor } from "./edge/edge-door.ts";
 import { createRouter, operationalRoutes, type Route } from "./edge/routes.ts";
 import { createRpcListener } from "./edge/rpc-listener.ts";
 import { createGrpcDoor } from "./grpc/grpc-door.ts";
-import type { ServedService } from "./handler.ts";
+import { essential, type ServedService } from "./handler.ts";
 import { healthService } from "./health.ts";
 import { defaultLimits, type HostLimits } from "./limits.ts";
 import { servedMethods } from "./method.ts";
@@ -28,6 +33,10 @@ export interface HostOptions {
   readonly metrics: Metrics;
   /** Plain HTTP routes beside `/livez`, `/readyz` and `/metrics`. */
   readonly routes?: readonly Route[];
+  /** TLS of both ports. Default: plain text. */
+  readonly tls?: ServerTls | undefined;
+  /** Records traces of the calls. Default: none. */
+  readonly tracer?: Tracer | undefined;
   /** Bounds that differ from `defaultLimits`. */
   readonly limits?: Partial<HostLimits>;
 }
@@ -53,16 +62,20 @@ export function createHost(options: HostOptions): Host {
   const draining = new AbortController();
   // Every stream listens to it.
   setMaxListeners(0, draining.signal);
-  const environment: CallEnvironment = { logger, limits, draining: draining.signal };
+  const admission = new Admission(limits);
+  observeAdmission(metrics.registry, admission);
+  const endLog = logOverload(logger, admission);
+  const environment: CallEnvironment = { logger, limits, admission, draining: draining.signal, tracer: options.tracer };
 
-  const services = [...options.services, healthService(options.services, readiness)];
-  const methods = servedMethods([...services, ...reflectionServices(services)], metrics);
+  const services = [...options.services, essential(healthService(options.services, readiness))];
+  const methods = servedMethods([...services, ...reflectionServices(services).map(essential)], metrics);
   const unknown = metrics.calls("unknown");
   const router = createRouter([...operationalRoutes(readiness, metrics), ...(options.routes ?? [])], logger, () =>
     unknown.record(statusCodes.UNIMPLEMENTED, 0),
   );
-  const grpc = createGrpcDoor(options.grpc, methods, environment, metrics);
-  const edge = createEdgeDoor(options.http, createRpcListener(methods, environment, router), limits, metrics);
+  const grpc = createGrpcDoor(options.grpc, methods, environment, metrics, options.tls);
+  const listener = createRpcListener(methods, environment, router);
+  const edge = createEdgeDoor(options.http, listener, limits, metrics, options.tls);
   let drained: Promise<void> | undefined;
 
   async function drain(): Promise<void> {
@@ -71,6 +84,8 @@ export function createHost(options: HostOptions): Host {
     await sleep(limits.drainDelayMs);
     draining.abort();
     await Promise.all([grpc.drain(limits.drainGraceMs), edge.drain(limits.drainGraceMs)]);
+    endLog();
+    admission.close();
   }
 
   return {

@@ -1,9 +1,13 @@
+import { defaultOverloadLimits, type OverloadLimits } from "./admission/overload-limits.ts";
+
 /** Bounds of a host. Sizes in bytes, times in milliseconds. */
-export interface HostLimits {
+export interface HostLimits extends OverloadLimits {
   /** Largest message, received or sent. Beyond it: RESOURCE_EXHAUSTED. */
   readonly maxMessageBytes: number;
   /** Calls in flight on one HTTP/2 connection. Beyond it, HTTP/2 refuses the stream. */
   readonly maxConcurrentStreams: number;
+  /** Calls that one HTTP/2 connection may give up in a second. Beyond it, the connection is closed (CVE-2023-44487). */
+  readonly maxStreamResetsPerSecond: number;
   /** All headers of one request together. */
   readonly maxHeaderBytes: number;
   /** Open connections of one port. Beyond it, new ones are closed at once. */
@@ -25,8 +29,10 @@ export interface HostLimits {
 }
 
 export const defaultLimits: HostLimits = {
+  ...defaultOverloadLimits,
   maxMessageBytes: 1_048_576,
   maxConcurrentStreams: 2_000,
+  maxStreamResetsPerSecond: 20_000,
   maxHeaderBytes: 32_768,
   maxConnections: 10_000,
   maxUnaryMs: 60_000,

@@ -21,6 +21,8 @@ export interface ServedMethod {
   /** `/package.Service/Method`. */
   readonly path: string;
   readonly metrics: CallMetrics;
+  /** Whether it is served under overload too. */
+  readonly essential: boolean;
   /** The handler in the form its kind asks for; one that refuses with UNIMPLEMENTED where the service has none. */
   readonly handler: (...args: never[]) => unknown;
   /** Encodes and decodes its messages on the gRPC port. */
@@ -46,6 +48,7 @@ function servedMethod(service: ServedService, descriptor: DescMethod, metrics: M
     name,
     path: `/${name}`,
     metrics: metrics.calls(name),
+    essential: service.essential,
     handler:
       handler ??
       (() => {

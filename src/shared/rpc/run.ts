@@ -3,7 +3,6 @@ import { create } from "@bufbuild/protobuf";
 import { ServiceError } from "../service-error.ts";
 import type { Call } from "./call.ts";
 import type { BidiStreamHandler, ServerStreamHandler, UnaryHandler } from "./handler.ts";
-import { deadlineExceeded } from "./steps/deadline.ts";
 import type { Stream } from "./stream.ts";
 
 /** A unary call of a door. */
@@ -14,7 +13,7 @@ export interface UnaryCall extends Call {
 /** Runs a unary handler. One that answers without a promise is answered in the same turn of the event loop. */
 export function runUnary(call: UnaryCall, request: Message): void {
   if (call.deadline !== undefined && call.deadline <= Date.now()) {
-    call.fail(deadlineExceeded());
+    call.expire();
     return;
   }
   let response: object | Promise<object>;

@@ -20,6 +20,15 @@ export function fromRedisError(error: unknown): Error {
   });
 }
 
+/** Runs work on Redis. Rejects with what {@link fromRedisError} makes of its failure. */
+export async function guarded<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw fromRedisError(error);
+  }
+}
+
 /** A copy of an error of ioredis that is fit for a log. */
 export function withoutCommand(error: unknown): Error {
   const copy = new Error(error instanceof Error ? error.message : "unknown failure");

@@ -5,8 +5,12 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.ts";
+import type { CreateClientRequestSchema, CreateClientResponseSchema, DeleteClientRequestSchema, DeleteClientResponseSchema, GetClientRequestSchema, GetClientResponseSchema, ListClientsRequestSchema, ListClientsResponseSchema, RotateClientSecretRequestSchema, RotateClientSecretResponseSchema, UpdateClientRequestSchema, UpdateClientResponseSchema } from "./oauth_client_pb.ts";
+import { file_gatehouse_auth_v1_oauth_client } from "./oauth_client_pb.ts";
 import type { Session } from "./principal_pb.ts";
 import { file_gatehouse_auth_v1_principal } from "./principal_pb.ts";
+import type { ListKeysRequestSchema, ListKeysResponseSchema, RotateKeysRequestSchema, RotateKeysResponseSchema } from "./signing_key_pb.ts";
+import { file_gatehouse_auth_v1_signing_key } from "./signing_key_pb.ts";
 import type { FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_field_mask, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
@@ -15,7 +19,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file gatehouse/auth/v1/identity_service.proto.
  */
 export const file_gatehouse_auth_v1_identity_service: GenFile = /*@__PURE__*/
-  fileDesc("CihnYXRlaG91c2UvYXV0aC92MS9pZGVudGl0eV9zZXJ2aWNlLnByb3RvEhFnYXRlaG91c2UuYXV0aC52MSK6AQoEVXNlchIMCgRuYW1lGAEgASgJEg0KBXJvbGVzGAIgAygJEisKCmF0dHJpYnV0ZXMYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EhAKCGRpc2FibGVkGAQgASgIEhQKDGhhc19wYXNzd29yZBgFIAEoCBIPCgd2ZXJzaW9uGAYgASgEEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLDAQoRQ3JlYXRlVXNlclJlcXVlc3QSGAoEbmFtZRgBIAEoCUIKukgHcgUgASiAAhIkCghwYXNzd29yZBgCIAEoCUINgAEBukgHcgUQCCiACEgAiAEBEiIKBXJvbGVzGAMgAygJQhO6SBCSAQ0QQBgBIgdyBSABKIABEisKCmF0dHJpYnV0ZXMYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EhAKCGRpc2FibGVkGAUgASgIQgsKCV9wYXNzd29yZCI7ChJDcmVhdGVVc2VyUmVzcG9uc2USJQoEdXNlchgBIAEoCzIXLmdhdGVob3VzZS5hdXRoLnYxLlVzZXIiKgoOR2V0VXNlclJlcXVlc3QSGAoEbmFtZRgBIAEoCUIKukgHcgUgASiAAiI4Cg9HZXRVc2VyUmVzcG9uc2USJQoEdXNlchgBIAEoCzIXLmdhdGVob3VzZS5hdXRoLnYxLlVzZXIiTQoQTGlzdFVzZXJzUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDKIAEIlQKEUxpc3RVc2Vyc1Jlc3BvbnNlEiYKBXVzZXJzGAEgAygLMhcuZ2F0ZWhvdXNlLmF1dGgudjEuVXNlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkigwIKEVVwZGF0ZVVzZXJSZXF1ZXN0EhgKBG5hbWUYASABKAlCCrpIB3IFIAEogAISIgoFcm9sZXMYAiADKAlCE7pIEJIBDRBAGAEiB3IFIAEogAESKwoKYXR0cmlidXRlcxgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEAoIZGlzYWJsZWQYBCABKAgSVwoLdXBkYXRlX21hc2sYBSABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrQia6SCPIAQHiAR0SBXJvbGVzEgphdHRyaWJ1dGVzEghkaXNhYmxlZBIYChBleHBlY3RlZF92ZXJzaW9uGAYgASgEIjsKElVwZGF0ZVVzZXJSZXNwb25zZRIlCgR1c2VyGAEgASgLMhcuZ2F0ZWhvdXNlLmF1dGgudjEuVXNlciJ7ChJTZXRQYXNzd29yZFJlcXVlc3QSGAoEbmFtZRgBIAEoCUIKukgHcgUgASiAAhIkCghwYXNzd29yZBgCIAEoCUINgAEBukgHcgUQCCiACEgAiAEBEhgKEGV4cGVjdGVkX3ZlcnNpb24YAyABKARCCwoJX3Bhc3N3b3JkIjwKE1NldFBhc3N3b3JkUmVzcG9uc2USJQoEdXNlchgBIAEoCzIXLmdhdGVob3VzZS5hdXRoLnYxLlVzZXIiRwoRRGVsZXRlVXNlclJlcXVlc3QSGAoEbmFtZRgBIAEoCUIKukgHcgUgASiAAhIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgEIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSIzChdMaXN0VXNlclNlc3Npb25zUmVxdWVzdBIYCgRuYW1lGAEgASgJQgq6SAdyBSABKIACIkgKGExpc3RVc2VyU2Vzc2lvbnNSZXNwb25zZRIsCghzZXNzaW9ucxgBIAMoCzIaLmdhdGVob3VzZS5hdXRoLnYxLlNlc3Npb24i3gEKBkFwaUtleRIKCgJpZBgBIAEoCRIMCgR1c2VyGAIgASgJEhQKDGRpc3BsYXlfbmFtZRgDIAEoCRIOCgZzY29wZXMYBCADKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5sYXN0X3VzZWRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAitgEKE0NyZWF0ZUFwaUtleVJlcXVlc3QSGAoEdXNlchgBIAEoCUIKukgHcgUgASiAAhIeCgxkaXNwbGF5X25hbWUYAiABKAlCCLpIBXIDKIABEjQKBnNjb3BlcxgDIAMoCUIkukghkgEeEEAYASIYchYyFF5bISMtXFtcXS1+XXsxLDEyOH0kEi8KC2V4cGlyZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJUChRDcmVhdGVBcGlLZXlSZXNwb25zZRIqCgdhcGlfa2V5GAEgASgLMhkuZ2F0ZWhvdXNlLmF1dGgudjEuQXBpS2V5EhAKA2tleRgCIAEoCUIDgAEBIi4KEkxpc3RBcGlLZXlzUmVxdWVzdBIYCgR1c2VyGAEgASgJQgq6SAdyBSABKIACIkIKE0xpc3RBcGlLZXlzUmVzcG9uc2USKwoIYXBpX2tleXMYASADKAsyGS5nYXRlaG91c2UuYXV0aC52MS5BcGlLZXkiLAoTUmV2b2tlQXBpS2V5UmVxdWVzdBIVCgJpZBgBIAEoCUIJukgGcgQgAShAIhYKFFJldm9rZUFwaUtleVJlc3BvbnNlMssHCg9JZGVudGl0eVNlcnZpY2USWQoKQ3JlYXRlVXNlchIkLmdhdGVob3VzZS5hdXRoLnYxLkNyZWF0ZVVzZXJSZXF1ZXN0GiUuZ2F0ZWhvdXNlLmF1dGgudjEuQ3JlYXRlVXNlclJlc3BvbnNlElUKB0dldFVzZXISIS5nYXRlaG91c2UuYXV0aC52MS5HZXRVc2VyUmVxdWVzdBoiLmdhdGVob3VzZS5hdXRoLnYxLkdldFVzZXJSZXNwb25zZSIDkAIBElsKCUxpc3RVc2VycxIjLmdhdGVob3VzZS5hdXRoLnYxLkxpc3RVc2Vyc1JlcXVlc3QaJC5nYXRlaG91c2UuYXV0aC52MS5MaXN0VXNlcnNSZXNwb25zZSIDkAIBElkKClVwZGF0ZVVzZXISJC5nYXRlaG91c2UuYXV0aC52MS5VcGRhdGVVc2VyUmVxdWVzdBolLmdhdGVob3VzZS5hdXRoLnYxLlVwZGF0ZVVzZXJSZXNwb25zZRJcCgtTZXRQYXNzd29yZBIlLmdhdGVob3VzZS5hdXRoLnYxLlNldFBhc3N3b3JkUmVxdWVzdBomLmdhdGVob3VzZS5hdXRoLnYxLlNldFBhc3N3b3JkUmVzcG9uc2USWQoKRGVsZXRlVXNlchIkLmdhdGVob3VzZS5hdXRoLnYxLkRlbGV0ZVVzZXJSZXF1ZXN0GiUuZ2F0ZWhvdXNlLmF1dGgudjEuRGVsZXRlVXNlclJlc3BvbnNlEnAKEExpc3RVc2VyU2Vzc2lvbnMSKi5nYXRlaG91c2UuYXV0aC52MS5MaXN0VXNlclNlc3Npb25zUmVxdWVzdBorLmdhdGVob3VzZS5hdXRoLnYxLkxpc3RVc2VyU2Vzc2lvbnNSZXNwb25zZSIDkAIBEl8KDENyZWF0ZUFwaUtleRImLmdhdGVob3VzZS5hdXRoLnYxLkNyZWF0ZUFwaUtleVJlcXVlc3QaJy5nYXRlaG91c2UuYXV0aC52MS5DcmVhdGVBcGlLZXlSZXNwb25zZRJhCgtMaXN0QXBpS2V5cxIlLmdhdGVob3VzZS5hdXRoLnYxLkxpc3RBcGlLZXlzUmVxdWVzdBomLmdhdGVob3VzZS5hdXRoLnYxLkxpc3RBcGlLZXlzUmVzcG9uc2UiA5ACARJfCgxSZXZva2VBcGlLZXkSJi5nYXRlaG91c2UuYXV0aC52MS5SZXZva2VBcGlLZXlSZXF1ZXN0GicuZ2F0ZWhvdXNlLmF1dGgudjEuUmV2b2tlQXBpS2V5UmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_gatehouse_auth_v1_principal, file_google_protobuf_field_mask, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("CihnYXRlaG91c2UvYXV0aC92MS9pZGVudGl0eV9zZXJ2aWNlLnByb3RvEhFnYXRlaG91c2UuYXV0aC52MSK6AQoEVXNlchIMCgRuYW1lGAEgASgJEg0KBXJvbGVzGAIgAygJEisKCmF0dHJpYnV0ZXMYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EhAKCGRpc2FibGVkGAQgASgIEhQKDGhhc19wYXNzd29yZBgFIAEoCBIPCgd2ZXJzaW9uGAYgASgEEi8KC2NyZWF0ZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLDAQoRQ3JlYXRlVXNlclJlcXVlc3QSGAoEbmFtZRgBIAEoCUIKukgHcgUgASiAAhIkCghwYXNzd29yZBgCIAEoCUINgAEBukgHcgUQCCiACEgAiAEBEiIKBXJvbGVzGAMgAygJQhO6SBCSAQ0QQBgBIgdyBSABKIABEisKCmF0dHJpYnV0ZXMYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EhAKCGRpc2FibGVkGAUgASgIQgsKCV9wYXNzd29yZCI7ChJDcmVhdGVVc2VyUmVzcG9uc2USJQoEdXNlchgBIAEoCzIXLmdhdGVob3VzZS5hdXRoLnYxLlVzZXIiKgoOR2V0VXNlclJlcXVlc3QSGAoEbmFtZRgBIAEoCUIKukgHcgUgASiAAiI4Cg9HZXRVc2VyUmVzcG9uc2USJQoEdXNlchgBIAEoCzIXLmdhdGVob3VzZS5hdXRoLnYxLlVzZXIiTQoQTGlzdFVzZXJzUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDKIAEIlQKEUxpc3RVc2Vyc1Jlc3BvbnNlEiYKBXVzZXJzGAEgAygLMhcuZ2F0ZWhvdXNlLmF1dGgudjEuVXNlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkigwIKEVVwZGF0ZVVzZXJSZXF1ZXN0EhgKBG5hbWUYASABKAlCCrpIB3IFIAEogAISIgoFcm9sZXMYAiADKAlCE7pIEJIBDRBAGAEiB3IFIAEogAESKwoKYXR0cmlidXRlcxgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEAoIZGlzYWJsZWQYBCABKAgSVwoLdXBkYXRlX21hc2sYBSABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrQia6SCPIAQHiAR0SBXJvbGVzEgphdHRyaWJ1dGVzEghkaXNhYmxlZBIYChBleHBlY3RlZF92ZXJzaW9uGAYgASgEIjsKElVwZGF0ZVVzZXJSZXNwb25zZRIlCgR1c2VyGAEgASgLMhcuZ2F0ZWhvdXNlLmF1dGgudjEuVXNlciJ7ChJTZXRQYXNzd29yZFJlcXVlc3QSGAoEbmFtZRgBIAEoCUIKukgHcgUgASiAAhIkCghwYXNzd29yZBgCIAEoCUINgAEBukgHcgUQCCiACEgAiAEBEhgKEGV4cGVjdGVkX3ZlcnNpb24YAyABKARCCwoJX3Bhc3N3b3JkIjwKE1NldFBhc3N3b3JkUmVzcG9uc2USJQoEdXNlchgBIAEoCzIXLmdhdGVob3VzZS5hdXRoLnYxLlVzZXIiRwoRRGVsZXRlVXNlclJlcXVlc3QSGAoEbmFtZRgBIAEoCUIKukgHcgUgASiAAhIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgEIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSIzChdMaXN0VXNlclNlc3Npb25zUmVxdWVzdBIYCgRuYW1lGAEgASgJQgq6SAdyBSABKIACIkgKGExpc3RVc2VyU2Vzc2lvbnNSZXNwb25zZRIsCghzZXNzaW9ucxgBIAMoCzIaLmdhdGVob3VzZS5hdXRoLnYxLlNlc3Npb24iNgoaUmVtb3ZlU2Vjb25kRmFjdG9yc1JlcXVlc3QSGAoEbmFtZRgBIAEoCUIKukgHcgUgASiAAiIdChtSZW1vdmVTZWNvbmRGYWN0b3JzUmVzcG9uc2UiLQoRVW5sb2NrVXNlclJlcXVlc3QSGAoEbmFtZRgBIAEoCUIKukgHcgUgASiAAiIUChJVbmxvY2tVc2VyUmVzcG9uc2Ui3gEKBkFwaUtleRIKCgJpZBgBIAEoCRIMCgR1c2VyGAIgASgJEhQKDGRpc3BsYXlfbmFtZRgDIAEoCRIOCgZzY29wZXMYBCADKAkSLwoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5sYXN0X3VzZWRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAitgEKE0NyZWF0ZUFwaUtleVJlcXVlc3QSGAoEdXNlchgBIAEoCUIKukgHcgUgASiAAhIeCgxkaXNwbGF5X25hbWUYAiABKAlCCLpIBXIDKIABEjQKBnNjb3BlcxgDIAMoCUIkukghkgEeEEAYASIYchYyFF5bISMtXFtcXS1+XXsxLDEyOH0kEi8KC2V4cGlyZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJUChRDcmVhdGVBcGlLZXlSZXNwb25zZRIqCgdhcGlfa2V5GAEgASgLMhkuZ2F0ZWhvdXNlLmF1dGgudjEuQXBpS2V5EhAKA2tleRgCIAEoCUIDgAEBIi4KEkxpc3RBcGlLZXlzUmVxdWVzdBIYCgR1c2VyGAEgASgJQgq6SAdyBSABKIACIkIKE0xpc3RBcGlLZXlzUmVzcG9uc2USKwoIYXBpX2tleXMYASADKAsyGS5nYXRlaG91c2UuYXV0aC52MS5BcGlLZXkiLAoTUmV2b2tlQXBpS2V5UmVxdWVzdBIVCgJpZBgBIAEoCUIJukgGcgQgAShAIhYKFFJldm9rZUFwaUtleVJlc3BvbnNlMqcPCg9JZGVudGl0eVNlcnZpY2USWQoKQ3JlYXRlVXNlchIkLmdhdGVob3VzZS5hdXRoLnYxLkNyZWF0ZVVzZXJSZXF1ZXN0GiUuZ2F0ZWhvdXNlLmF1dGgudjEuQ3JlYXRlVXNlclJlc3BvbnNlElUKB0dldFVzZXISIS5nYXRlaG91c2UuYXV0aC52MS5HZXRVc2VyUmVxdWVzdBoiLmdhdGVob3VzZS5hdXRoLnYxLkdldFVzZXJSZXNwb25zZSIDkAIBElsKCUxpc3RVc2VycxIjLmdhdGVob3VzZS5hdXRoLnYxLkxpc3RVc2Vyc1JlcXVlc3QaJC5nYXRlaG91c2UuYXV0aC52MS5MaXN0VXNlcnNSZXNwb25zZSIDkAIBElkKClVwZGF0ZVVzZXISJC5nYXRlaG91c2UuYXV0aC52MS5VcGRhdGVVc2VyUmVxdWVzdBolLmdhdGVob3VzZS5hdXRoLnYxLlVwZGF0ZVVzZXJSZXNwb25zZRJcCgtTZXRQYXNzd29yZBIlLmdhdGVob3VzZS5hdXRoLnYxLlNldFBhc3N3b3JkUmVxdWVzdBomLmdhdGVob3VzZS5hdXRoLnYxLlNldFBhc3N3b3JkUmVzcG9uc2USWQoKRGVsZXRlVXNlchIkLmdhdGVob3VzZS5hdXRoLnYxLkRlbGV0ZVVzZXJSZXF1ZXN0GiUuZ2F0ZWhvdXNlLmF1dGgudjEuRGVsZXRlVXNlclJlc3BvbnNlEnAKEExpc3RVc2VyU2Vzc2lvbnMSKi5nYXRlaG91c2UuYXV0aC52MS5MaXN0VXNlclNlc3Npb25zUmVxdWVzdBorLmdhdGVob3VzZS5hdXRoLnYxLkxpc3RVc2VyU2Vzc2lvbnNSZXNwb25zZSIDkAIBEnQKE1JlbW92ZVNlY29uZEZhY3RvcnMSLS5nYXRlaG91c2UuYXV0aC52MS5SZW1vdmVTZWNvbmRGYWN0b3JzUmVxdWVzdBouLmdhdGVob3VzZS5hdXRoLnYxLlJlbW92ZVNlY29uZEZhY3RvcnNSZXNwb25zZRJZCgpVbmxvY2tVc2VyEiQuZ2F0ZWhvdXNlLmF1dGgudjEuVW5sb2NrVXNlclJlcXVlc3QaJS5nYXRlaG91c2UuYXV0aC52MS5VbmxvY2tVc2VyUmVzcG9uc2USXwoMQ3JlYXRlQXBpS2V5EiYuZ2F0ZWhvdXNlLmF1dGgudjEuQ3JlYXRlQXBpS2V5UmVxdWVzdBonLmdhdGVob3VzZS5hdXRoLnYxLkNyZWF0ZUFwaUtleVJlc3BvbnNlEmEKC0xpc3RBcGlLZXlzEiUuZ2F0ZWhvdXNlLmF1dGgudjEuTGlzdEFwaUtleXNSZXF1ZXN0GiYuZ2F0ZWhvdXNlLmF1dGgudjEuTGlzdEFwaUtleXNSZXNwb25zZSIDkAIBEl8KDFJldm9rZUFwaUtleRImLmdhdGVob3VzZS5hdXRoLnYxLlJldm9rZUFwaUtleVJlcXVlc3QaJy5nYXRlaG91c2UuYXV0aC52MS5SZXZva2VBcGlLZXlSZXNwb25zZRJfCgxDcmVhdGVDbGllbnQSJi5nYXRlaG91c2UuYXV0aC52MS5DcmVhdGVDbGllbnRSZXF1ZXN0GicuZ2F0ZWhvdXNlLmF1dGgudjEuQ3JlYXRlQ2xpZW50UmVzcG9uc2USWwoJR2V0Q2xpZW50EiMuZ2F0ZWhvdXNlLmF1dGgudjEuR2V0Q2xpZW50UmVxdWVzdBokLmdhdGVob3VzZS5hdXRoLnYxLkdldENsaWVudFJlc3BvbnNlIgOQAgESYQoLTGlzdENsaWVudHMSJS5nYXRlaG91c2UuYXV0aC52MS5MaXN0Q2xpZW50c1JlcXVlc3QaJi5nYXRlaG91c2UuYXV0aC52MS5MaXN0Q2xpZW50c1Jlc3BvbnNlIgOQAgESXwoMVXBkYXRlQ2xpZW50EiYuZ2F0ZWhvdXNlLmF1dGgudjEuVXBkYXRlQ2xpZW50UmVxdWVzdBonLmdhdGVob3VzZS5hdXRoLnYxLlVwZGF0ZUNsaWVudFJlc3BvbnNlEnEKElJvdGF0ZUNsaWVudFNlY3JldBIsLmdhdGVob3VzZS5hdXRoLnYxLlJvdGF0ZUNsaWVudFNlY3JldFJlcXVlc3QaLS5nYXRlaG91c2UuYXV0aC52MS5Sb3RhdGVDbGllbnRTZWNyZXRSZXNwb25zZRJfCgxEZWxldGVDbGllbnQSJi5nYXRlaG91c2UuYXV0aC52MS5EZWxldGVDbGllbnRSZXF1ZXN0GicuZ2F0ZWhvdXNlLmF1dGgudjEuRGVsZXRlQ2xpZW50UmVzcG9uc2USWQoKUm90YXRlS2V5cxIkLmdhdGVob3VzZS5hdXRoLnYxLlJvdGF0ZUtleXNSZXF1ZXN0GiUuZ2F0ZWhvdXNlLmF1dGgudjEuUm90YXRlS2V5c1Jlc3BvbnNlElgKCExpc3RLZXlzEiIuZ2F0ZWhvdXNlLmF1dGgudjEuTGlzdEtleXNSZXF1ZXN0GiMuZ2F0ZWhvdXNlLmF1dGgudjEuTGlzdEtleXNSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_buf_validate_validate, file_gatehouse_auth_v1_oauth_client, file_gatehouse_auth_v1_principal, file_gatehouse_auth_v1_signing_key, file_google_protobuf_field_mask, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A person or a machine that may sign in.
@@ -468,6 +472,78 @@ export const ListUserSessionsResponseSchema: GenMessage<ListUserSessionsResponse
   messageDesc(file_gatehouse_auth_v1_identity_service, 14);
 
 /**
+ * Whose second factors to remove.
+ *
+ * @generated from message gatehouse.auth.v1.RemoveSecondFactorsRequest
+ */
+export type RemoveSecondFactorsRequest = Message<"gatehouse.auth.v1.RemoveSecondFactorsRequest"> & {
+  /**
+   * Name of the user. 1 to 256 bytes.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.RemoveSecondFactorsRequest.
+ * Use `create(RemoveSecondFactorsRequestSchema)` to create a new message.
+ */
+export const RemoveSecondFactorsRequestSchema: GenMessage<RemoveSecondFactorsRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_identity_service, 15);
+
+/**
+ * There are none any more.
+ *
+ * @generated from message gatehouse.auth.v1.RemoveSecondFactorsResponse
+ */
+export type RemoveSecondFactorsResponse = Message<"gatehouse.auth.v1.RemoveSecondFactorsResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.RemoveSecondFactorsResponse.
+ * Use `create(RemoveSecondFactorsResponseSchema)` to create a new message.
+ */
+export const RemoveSecondFactorsResponseSchema: GenMessage<RemoveSecondFactorsResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_identity_service, 16);
+
+/**
+ * Who may try again at once.
+ *
+ * @generated from message gatehouse.auth.v1.UnlockUserRequest
+ */
+export type UnlockUserRequest = Message<"gatehouse.auth.v1.UnlockUserRequest"> & {
+  /**
+   * Name of the user. 1 to 256 bytes.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.UnlockUserRequest.
+ * Use `create(UnlockUserRequestSchema)` to create a new message.
+ */
+export const UnlockUserRequestSchema: GenMessage<UnlockUserRequest> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_identity_service, 17);
+
+/**
+ * The failures are forgotten.
+ *
+ * @generated from message gatehouse.auth.v1.UnlockUserResponse
+ */
+export type UnlockUserResponse = Message<"gatehouse.auth.v1.UnlockUserResponse"> & {
+};
+
+/**
+ * Describes the message gatehouse.auth.v1.UnlockUserResponse.
+ * Use `create(UnlockUserResponseSchema)` to create a new message.
+ */
+export const UnlockUserResponseSchema: GenMessage<UnlockUserResponse> = /*@__PURE__*/
+  messageDesc(file_gatehouse_auth_v1_identity_service, 18);
+
+/**
  * An API key, without what would let anybody use it.
  *
  * @generated from message gatehouse.auth.v1.ApiKey
@@ -529,7 +605,7 @@ export type ApiKey = Message<"gatehouse.auth.v1.ApiKey"> & {
  * Use `create(ApiKeySchema)` to create a new message.
  */
 export const ApiKeySchema: GenMessage<ApiKey> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_identity_service, 15);
+  messageDesc(file_gatehouse_auth_v1_identity_service, 19);
 
 /**
  * A key to make.
@@ -572,7 +648,7 @@ export type CreateApiKeyRequest = Message<"gatehouse.auth.v1.CreateApiKeyRequest
  * Use `create(CreateApiKeyRequestSchema)` to create a new message.
  */
 export const CreateApiKeyRequestSchema: GenMessage<CreateApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_identity_service, 16);
+  messageDesc(file_gatehouse_auth_v1_identity_service, 20);
 
 /**
  * The key that was made.
@@ -600,7 +676,7 @@ export type CreateApiKeyResponse = Message<"gatehouse.auth.v1.CreateApiKeyRespon
  * Use `create(CreateApiKeyResponseSchema)` to create a new message.
  */
 export const CreateApiKeyResponseSchema: GenMessage<CreateApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_identity_service, 17);
+  messageDesc(file_gatehouse_auth_v1_identity_service, 21);
 
 /**
  * Whose keys to list.
@@ -621,7 +697,7 @@ export type ListApiKeysRequest = Message<"gatehouse.auth.v1.ListApiKeysRequest">
  * Use `create(ListApiKeysRequestSchema)` to create a new message.
  */
 export const ListApiKeysRequestSchema: GenMessage<ListApiKeysRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_identity_service, 18);
+  messageDesc(file_gatehouse_auth_v1_identity_service, 22);
 
 /**
  * The keys.
@@ -642,7 +718,7 @@ export type ListApiKeysResponse = Message<"gatehouse.auth.v1.ListApiKeysResponse
  * Use `create(ListApiKeysResponseSchema)` to create a new message.
  */
 export const ListApiKeysResponseSchema: GenMessage<ListApiKeysResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_identity_service, 19);
+  messageDesc(file_gatehouse_auth_v1_identity_service, 23);
 
 /**
  * A key to revoke.
@@ -663,7 +739,7 @@ export type RevokeApiKeyRequest = Message<"gatehouse.auth.v1.RevokeApiKeyRequest
  * Use `create(RevokeApiKeyRequestSchema)` to create a new message.
  */
 export const RevokeApiKeyRequestSchema: GenMessage<RevokeApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_identity_service, 20);
+  messageDesc(file_gatehouse_auth_v1_identity_service, 24);
 
 /**
  * The key was revoked.
@@ -678,7 +754,7 @@ export type RevokeApiKeyResponse = Message<"gatehouse.auth.v1.RevokeApiKeyRespon
  * Use `create(RevokeApiKeyResponseSchema)` to create a new message.
  */
 export const RevokeApiKeyResponseSchema: GenMessage<RevokeApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_gatehouse_auth_v1_identity_service, 21);
+  messageDesc(file_gatehouse_auth_v1_identity_service, 25);
 
 /**
  * Manages who may sign in. Every call is authorized: the caller sends an admin credential (a session token, an access token
@@ -768,6 +844,26 @@ export const IdentityService: GenService<{
     output: typeof ListUserSessionsResponseSchema;
   },
   /**
+   * Removes authenticator and backup codes of a user who has lost them, and ends all sessions of the user. NOT_FOUND.
+   *
+   * @generated from rpc gatehouse.auth.v1.IdentityService.RemoveSecondFactors
+   */
+  removeSecondFactors: {
+    methodKind: "unary";
+    input: typeof RemoveSecondFactorsRequestSchema;
+    output: typeof RemoveSecondFactorsResponseSchema;
+  },
+  /**
+   * Forgets the failed sign-ins of a user, and so ends the delays that they have begun. NOT_FOUND.
+   *
+   * @generated from rpc gatehouse.auth.v1.IdentityService.UnlockUser
+   */
+  unlockUser: {
+    methodKind: "unary";
+    input: typeof UnlockUserRequestSchema;
+    output: typeof UnlockUserResponseSchema;
+  },
+  /**
    * Makes an API key of a user, and answers its secret text once.
    *
    * NOT_FOUND: no such user. RESOURCE_EXHAUSTED: the user has as many keys as one may have.
@@ -798,6 +894,91 @@ export const IdentityService: GenService<{
     methodKind: "unary";
     input: typeof RevokeApiKeyRequestSchema;
     output: typeof RevokeApiKeyResponseSchema;
+  },
+  /**
+   * Adds an OAuth client, and answers its secret once. ALREADY_EXISTS: the id is taken.
+   *
+   * @generated from rpc gatehouse.auth.v1.IdentityService.CreateClient
+   */
+  createClient: {
+    methodKind: "unary";
+    input: typeof CreateClientRequestSchema;
+    output: typeof CreateClientResponseSchema;
+  },
+  /**
+   * Answers one OAuth client. NOT_FOUND.
+   *
+   * @generated from rpc gatehouse.auth.v1.IdentityService.GetClient
+   */
+  getClient: {
+    methodKind: "unary";
+    input: typeof GetClientRequestSchema;
+    output: typeof GetClientResponseSchema;
+  },
+  /**
+   * Lists OAuth clients by id, page by page.
+   *
+   * @generated from rpc gatehouse.auth.v1.IdentityService.ListClients
+   */
+  listClients: {
+    methodKind: "unary";
+    input: typeof ListClientsRequestSchema;
+    output: typeof ListClientsResponseSchema;
+  },
+  /**
+   * Replaces fields of an OAuth client. Any change but one of its name alone revokes all tokens that were issued to it.
+   *
+   * NOT_FOUND.
+   *
+   * @generated from rpc gatehouse.auth.v1.IdentityService.UpdateClient
+   */
+  updateClient: {
+    methodKind: "unary";
+    input: typeof UpdateClientRequestSchema;
+    output: typeof UpdateClientResponseSchema;
+  },
+  /**
+   * Makes a new secret of an OAuth client, and answers it once. Unless the one before is kept, all tokens that were issued to
+   * the client are revoked.
+   *
+   * NOT_FOUND. ABORTED: the secrets were changed by somebody else meanwhile; call again.
+   *
+   * @generated from rpc gatehouse.auth.v1.IdentityService.RotateClientSecret
+   */
+  rotateClientSecret: {
+    methodKind: "unary";
+    input: typeof RotateClientSecretRequestSchema;
+    output: typeof RotateClientSecretResponseSchema;
+  },
+  /**
+   * Removes an OAuth client, and revokes all tokens that were issued to it. NOT_FOUND.
+   *
+   * @generated from rpc gatehouse.auth.v1.IdentityService.DeleteClient
+   */
+  deleteClient: {
+    methodKind: "unary";
+    input: typeof DeleteClientRequestSchema;
+    output: typeof DeleteClientResponseSchema;
+  },
+  /**
+   * Makes a new key that access tokens are signed with. UNIMPLEMENTED: this server issues no tokens.
+   *
+   * @generated from rpc gatehouse.auth.v1.IdentityService.RotateKeys
+   */
+  rotateKeys: {
+    methodKind: "unary";
+    input: typeof RotateKeysRequestSchema;
+    output: typeof RotateKeysResponseSchema;
+  },
+  /**
+   * Lists the keys that access tokens are signed with. UNIMPLEMENTED: this server issues no tokens.
+   *
+   * @generated from rpc gatehouse.auth.v1.IdentityService.ListKeys
+   */
+  listKeys: {
+    methodKind: "unary";
+    input: typeof ListKeysRequestSchema;
+    output: typeof ListKeysResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_gatehouse_auth_v1_identity_service, 0);

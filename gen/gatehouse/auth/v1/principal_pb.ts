@@ -12,7 +12,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file gatehouse/auth/v1/principal.proto.
  */
 export const file_gatehouse_auth_v1_principal: GenFile = /*@__PURE__*/
-  fileDesc("CiFnYXRlaG91c2UvYXV0aC92MS9wcmluY2lwYWwucHJvdG8SEWdhdGVob3VzZS5hdXRoLnYxImEKCVByaW5jaXBhbBIMCgR0eXBlGAEgASgJEgoKAmlkGAIgASgJEg0KBXJvbGVzGAMgAygJEisKCmF0dHJpYnV0ZXMYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Iu4BCgdTZXNzaW9uEgoKAmlkGAEgASgJEi8KC2NyZWF0ZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5sYXN0X3VzZWRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNAoQaWRsZV9leHBpcmVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgsKA2FtchgGIAMoCSKWAQoIVG9rZW5TZXQSGQoMYWNjZXNzX3Rva2VuGAEgASgJQgOAAQESEgoKdG9rZW5fdHlwZRgCIAEoCRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoNcmVmcmVzaF90b2tlbhgEIAEoCUIDgAEBEg4KBnNjb3BlcxgFIAMoCWIGcHJvdG8z", [file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("CiFnYXRlaG91c2UvYXV0aC92MS9wcmluY2lwYWwucHJvdG8SEWdhdGVob3VzZS5hdXRoLnYxImEKCVByaW5jaXBhbBIMCgR0eXBlGAEgASgJEgoKAmlkGAIgASgJEg0KBXJvbGVzGAMgAygJEisKCmF0dHJpYnV0ZXMYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IvsBCgdTZXNzaW9uEgoKAmlkGAEgASgJEi8KC2NyZWF0ZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCg5sYXN0X3VzZWRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNAoQaWRsZV9leHBpcmVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgsKA2FtchgGIAMoCRILCgNhY3IYByABKAkilgEKCFRva2VuU2V0EhkKDGFjY2Vzc190b2tlbhgBIAEoCUIDgAEBEhIKCnRva2VuX3R5cGUYAiABKAkSLwoLZXhwaXJlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKDXJlZnJlc2hfdG9rZW4YBCABKAlCA4ABARIOCgZzY29wZXMYBSADKAliBnByb3RvMw", [file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * Who is calling, as verified by auth-service.
@@ -104,6 +104,13 @@ export type Session = Message<"gatehouse.auth.v1.Session"> & {
    * @generated from field: repeated string amr = 6;
    */
   amr: string[];
+
+  /**
+   * How sure the sign-in was, in the terms of NIST SP 800-63B: `aal1` with one factor, `aal2` with two.
+   *
+   * @generated from field: string acr = 7;
+   */
+  acr: string;
 };
 
 /**
@@ -120,7 +127,7 @@ export const SessionSchema: GenMessage<Session> = /*@__PURE__*/
  */
 export type TokenSet = Message<"gatehouse.auth.v1.TokenSet"> & {
   /**
-   * Access token, a JWT (RFC 9068) or opaque, by configuration. Secret.
+   * Access token, a JWT (RFC 9068). Secret.
    *
    * @generated from field: string access_token = 1;
    */

@@ -1,7 +1,8 @@
 /**
  * A PolicyService on a real socket whose Evaluate does as the principal's id says, for the tests of the unary client.
  *
- * `ok`; `slow:<ms>`; `hang`; `fail:<CODE>` without a reason, as the transport would; `refuse` with all details.
+ * `ok`; `slow:<ms>`; `hang`; `fail:<CODE>` without a reason, as the transport would; `refuse` with all details; `overload` as
+ * a host under overload would, after 20 ms.
  * Run as a program, it listens on the port given as its argument and prints `listening <port>`.
  */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
@@ -44,6 +45,15 @@ function refusal(): Partial<StatusObject> {
   return { code: status.code, details: status.message, metadata };
 }
 
+function overload(): Partial<StatusObject> {
+  const info = create(ErrorInfoSchema, { reason: "OVERLOADED", domain: "gatehouse" });
+  const code = statusCodes.RESOURCE_EXHAUSTED;
+  const metadata = new Metadata();
+  const status = create(StatusSchema, { code, details: [anyPack(ErrorInfoSchema, info)] });
+  metadata.set("grpc-status-details-bin", Buffer.from(toBinary(StatusSchema, status)));
+  return { code, details: "overloaded", metadata };
+}
+
 /** Starts the server; port 0 lets the system choose. */
 export function startUnaryServer(port = 0): Promise<UnaryServer> {
   const seen: UnaryServer["seen"] = [];
@@ -56,6 +66,7 @@ export function startUnaryServer(port = 0): Promise<UnaryServer> {
     if (verb === "slow") setTimeout(answer, Number(argument));
     else if (verb === "fail") callback({ code: statusCodes[argument as StatusCode], details: "failed as asked" });
     else if (verb === "refuse") callback(refusal());
+    else if (verb === "overload") setTimeout(() => callback(overload()), 20);
     else if (verb !== "hang") answer();
   };
   const server = new Server();

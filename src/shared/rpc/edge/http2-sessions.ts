@@ -1,17 +1,19 @@
-import type { Http2Server, ServerHttp2Session } from "node:http2";
+import type { Http2Server, Http2Session } from "node:http2";
+import type { Socket } from "node:net";
+import { announceDrain, limitAge, onSession } from "../connection-age.ts";
 import type { HostLimits } from "../limits.ts";
 
 /** Keeps the sessions of an HTTP/2 server alive, of limited age, and closes them gracefully. */
 export interface Http2Sessions {
   /** Asks all peers to go away; each session closes when its streams are done. */
-  close(): void;
+  close(): Promise<void>;
 }
 
 export function superviseSessions(server: Http2Server, limits: HostLimits): Http2Sessions {
-  const sessions = new Set<ServerHttp2Session>();
-  server.on("session", (session) => {
-    sessions.add(session);
-    const stopTimers = [keepAlive(session, limits), limitAge(session, limits)];
+  const sessions = new Map<Http2Session, Socket>();
+  onSession(server, (session, socket) => {
+    sessions.set(session, socket);
+    const stopTimers = [keepAlive(session, limits), limitAge(session, socket, limits)];
     session.on("error", () => {});
     session.once("close", () => {
       sessions.delete(session);
@@ -19,13 +21,14 @@ export function superviseSessions(server: Http2Server, limits: HostLimits): Http
     });
   });
   return {
-    close() {
-      for (const session of sessions) session.close();
+    async close() {
+      await announceDrain(sessions);
+      for (const session of sessions.keys()) session.close();
     },
   };
 }
 
-function keepAlive(session: ServerHttp2Session, limits: HostLimits): () => void {
+function keepAlive(session: Http2Session, limits: HostLimits): () => void {
   let timeout: NodeJS.Timeout | undefined;
   const interval = setInterval(() => {
     timeout = setTimeout(() => session.destroy(), limits.keepaliveTimeoutMs).unref();
@@ -34,18 +37,5 @@ function keepAlive(session: ServerHttp2Session, limits: HostLimits): () => void 
   return () => {
     clearInterval(interval);
     clearTimeout(timeout);
-  };
-}
-
-function limitAge(session: ServerHttp2Session, limits: HostLimits): () => void {
-  let grace: NodeJS.Timeout | undefined;
-  const ageMs = limits.maxConnectionAgeMs * (0.9 + Math.random() * 0.2);
-  const age = setTimeout(() => {
-    session.close();
-    grace = setTimeout(() => session.destroy(), limits.maxConnectionAgeGraceMs).unref();
-  }, ageMs).unref();
-  return () => {
-    clearTimeout(age);
-    clearTimeout(grace);
   };
 }

@@ -1,11 +1,13 @@
+import type { ServerHttp2Stream } from "node:http2";
 import type { DescMessage, Message, MessageInitShape } from "@bufbuild/protobuf";
 import { Metadata, type ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { ServiceError, statusCodes } from "../../service-error.ts";
+import { spiffeIdOfSession } from "../../tls/verified-peer.ts";
 import { Call, type CallEnvironment } from "../call.ts";
 import { decodeRequest, encodeResponse, type ServedMethod } from "../method.ts";
 import { runBidi, runServerStream, runUnary } from "../run.ts";
 import { cancelled } from "../steps/cancelled.ts";
-import { deadlineExceeded, effectiveDeadline } from "../steps/deadline.ts";
+import { effectiveDeadline } from "../steps/deadline.ts";
 import { headerSize, headersTooLarge } from "../steps/header-size.ts";
 import { statusBytes, statusMessage, toServiceError } from "../steps/status.ts";
 import { Stream, type StreamTransport } from "../stream.ts";
@@ -22,15 +24,22 @@ const noop = (): void => {};
  * with a Node stream for each call, is never built; that is what makes room for all that the host does for a call.
  */
 export class GrpcCall extends Call implements StreamTransport {
+  readonly peerPrincipal: string | undefined;
   private readonly transport: ServerInterceptingCallInterface;
   private metadata: Metadata | undefined = undefined;
   private requestBytes: Uint8Array | undefined = undefined;
   private stream: Stream | undefined = undefined;
   private window: SendWindow | undefined = undefined;
 
-  constructor(served: ServedMethod, environment: CallEnvironment, transport: ServerInterceptingCallInterface) {
-    super(served, environment);
+  constructor(
+    served: ServedMethod,
+    environment: CallEnvironment,
+    arrivedAt: number,
+    transport: ServerInterceptingCallInterface,
+  ) {
+    super(served, environment, arrivedAt);
     this.transport = transport;
+    this.peerPrincipal = spiffeIdOfSession((transport as { readonly stream?: ServerHttp2Stream }).stream?.session);
     reportTransportStatus(transport, this);
   }
 
@@ -44,11 +53,14 @@ export class GrpcCall extends Call implements StreamTransport {
   }
 
   header(name: string): string | undefined {
-    const value = this.metadata?.get(name)[0];
+    const values = this.metadata?.get(name) ?? [];
+    if (values.length > 1) return values.join(", ");
+    const [value] = values;
     return typeof value === "string" ? value : undefined;
   }
 
   onReceiveMetadata(metadata: Metadata): void {
+    this.enter();
     this.metadata = metadata;
     const kind = this.served.descriptor.methodKind;
     const asked = this.transport.getDeadline();
@@ -57,7 +69,7 @@ export class GrpcCall extends Call implements StreamTransport {
     this.deadline = effectiveDeadline(deadline, now, kind === "unary" ? this.environment.limits.maxUnaryMs : undefined);
     const { maxHeaderBytes } = this.environment.limits;
     if (headerSize(metadata.toJSON()) > maxHeaderBytes) this.fail(headersTooLarge(maxHeaderBytes));
-    else if (this.deadline !== undefined && this.deadline <= now) this.fail(deadlineExceeded());
+    else if (this.deadline !== undefined && this.deadline <= now) this.expire();
     else if (kind === "bidi_streaming") runBidi(this, this.openStream());
     else this.transport.startRead();
   }

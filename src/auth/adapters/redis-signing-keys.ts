@@ -1,0 +1,34 @@
+import type { Cluster, Redis } from "ioredis";
+import { fromRedisError } from "../../shared/store/redis-errors.ts";
+import { runScript, script } from "../../shared/store/redis-script.ts";
+import type { SigningKeyRecord, SigningKeyStore } from "../domain/tokens/signing-keys.ts";
+import { signingKeysKey } from "./redis-token-keys.ts";
+
+/** Arguments: expected version, keys. Answers whether it was that version. */
+const replaceScript = script(`
+local version = redis.call('HGET', KEYS[1], 'version') or '0'
+if version ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'version', version + 1, 'keys', ARGV[2])
+return 1
+`);
+
+/** Keeps signing keys in Redis, all in one hash: they are few and change together. */
+export function createRedisSigningKeyStore(redis: Redis | Cluster): SigningKeyStore {
+  return {
+    async load() {
+      try {
+        const [version, keys] = await redis.hmget(signingKeysKey, "version", "keys");
+        return { version: Number(version ?? 0), keys: JSON.parse(keys ?? "[]") as SigningKeyRecord[] };
+      } catch (error) {
+        throw fromRedisError(error);
+      }
+    },
+    async replace(version, keys) {
+      try {
+        return (await runScript(redis, replaceScript, [signingKeysKey], [version, JSON.stringify(keys)])) === 1;
+      } catch (error) {
+        throw fromRedisError(error);
+      }
+    },
+  };
+}
