@@ -17,6 +17,7 @@ import { createMetrics } from "../shared/metrics/metrics.ts";
 import { essential, serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
 import { openTls } from "../shared/tls/open-tls.ts";
+import { makePoolGiveWay } from "./adapters/give-way.ts";
 import { nodeArgon2 } from "./adapters/node-argon2.ts";
 import { createPolicyDecisions, createPolicyStepUps } from "./adapters/policy-decisions.ts";
 import { bootstrapWhenReady } from "./bootstrap.ts";
@@ -57,6 +58,8 @@ import { createRefreshHandler } from "./handlers/refresh.ts";
 import { createRevokeHandler } from "./handlers/revoke.ts";
 import { createSecondFactorHandlers } from "./handlers/second-factors.ts";
 import { createSessionCaller } from "./handlers/session-caller.ts";
+import { createWaitForRevocationHandler } from "./handlers/wait-for-revocation.ts";
+import { createWatchRevocationsHandler } from "./handlers/watch-revocations.ts";
 import { observeLockout } from "./lockout-metrics.ts";
 import { lockoutRules } from "./sign-in-config.ts";
 import { countSignIns, observeSignIns } from "./sign-in-metrics.ts";
@@ -102,6 +105,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     idleTimeoutMs: config.sessionIdleTimeoutMs,
     maxAgeMs: config.sessionMaxAgeMs,
     limit: config.sessionLimit,
+    onCrowdedOut: (sessionId) => tokens.revocations.revoke({ kind: "session", sessionId }),
   });
   const { identities } = stores;
   const lockout = createLockout({
@@ -122,7 +126,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
   const sessionToken = createSessionTokenVerifier({ identities, sessions });
   const apiKeys = createApiKeys({ store: stores.apiKeys, clock, random: randomBytes });
   const tokens = createTokens({ config, stores, sessions, apiKeys, sessionToken, clock, logger, metrics });
-  const { issuer, introspect, revocations } = tokens;
+  const { issuer, introspect, revocations, feed } = tokens;
   const endSessions = (user: string): Promise<string> => revocations.revoke({ kind: "user", user });
   const externals = createExternalIdentities({
     config,
@@ -192,6 +196,8 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
         introspect: createIntrospectHandler(introspect, tokens.issuerName),
         listSessions: createListSessionsHandler(authenticate, sessions),
         revoke: createRevokeHandler({ revocations, introspect, guard }),
+        waitForRevocation: createWaitForRevocationHandler(feed),
+        watchRevocations: createWatchRevocationsHandler(feed, guard),
       }),
       // Its contract, which is Envoy's, has no annotations to validate by.
       serve(Authorization, { check: check.handler }, { check: () => [] }),
@@ -231,6 +237,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
 
   return {
     async start() {
+      await makePoolGiveWay();
       if (config.profile === "demo") {
         await stores.ready(AbortSignal.timeout(5_000));
         await seedDemo(identities, passwords, clock());
@@ -246,7 +253,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
     async stop() {
       stopping.abort();
       await host.drain();
-      tokens.stop();
+      await tokens.stop();
       externals.stop();
       check.close();
       await bootstrapped;

@@ -129,6 +129,35 @@ export function tooManyApiKeys(): ServiceError {
   });
 }
 
+/** Revocations after a position are not kept any more. */
+export function revocationsNotKept(): ServiceError {
+  return new ServiceError("OUT_OF_RANGE", "Revocations after this position are not kept any more.", {
+    reason: "REVOCATIONS_NOT_KEPT",
+  });
+}
+
+/** The feed of revocations is lost, so that silence on it means nothing. */
+export function revocationsUnconfirmed(): ServiceError {
+  return new ServiceError("UNAVAILABLE", "Revocations cannot be followed right now.", {
+    reason: "REVOCATIONS_UNCONFIRMED",
+    retryAfterMs: 1_000,
+  });
+}
+
+export function tooManyWatchers(): ServiceError {
+  return new ServiceError("RESOURCE_EXHAUSTED", "This replica serves as many streams of revocations as it may.", {
+    reason: "TOO_MANY_WATCHERS",
+    retryAfterMs: 1_000,
+  });
+}
+
+/** A watcher does not read what it is sent. */
+export function watcherTooSlow(): ServiceError {
+  return new ServiceError("RESOURCE_EXHAUSTED", "Revocations were not read as fast as they came.", {
+    reason: "WATCHER_TOO_SLOW",
+  });
+}
+
 /** The keys of an issuer cannot be fetched, so that its tokens can neither be accepted nor refused. */
 export function issuerUnavailable(retryAfterMs: number): ServiceError {
   return new ServiceError("UNAVAILABLE", "The keys of the token's issuer cannot be fetched.", {

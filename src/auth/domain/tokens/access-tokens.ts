@@ -80,8 +80,8 @@ export interface AccessTokens {
    * @throws ServiceError UNAVAILABLE when its key cannot be looked up.
    */
   verify(text: string): Awaitable<AccessToken | undefined>;
-  /** Forgets the verified tokens that a revocation concerns. */
-  forget(revocation: Revocation): void;
+  /** Forgets the verified tokens that a revocation concerns, or all. */
+  forget(revocation: Revocation | undefined): void;
 }
 
 /** Most bytes of a token, those of `bearer_token` in the contract. */
@@ -162,6 +162,9 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
         return verified?.token;
       });
     },
-    forget: (revocation) => cache.forget(revocation),
+    forget(revocation) {
+      if (revocation === undefined) cache.clear();
+      else cache.forget(revocation);
+    },
   };
 }
