@@ -48,7 +48,7 @@ export function createExternalIdentities(options: ExternalIdentitiesOptions): Ex
   }
 
   function createIssuer(entry: IssuerEntry): ExternalIssuer {
-    const { issuer: name, audience, algorithms, tokenType, clockSkew, jwksUri, caFile, tokenFile } = entry;
+    const { issuer: name, audience, algorithms, tokenType, maxTokenAge, clockSkew, jwksUri, caFile, tokenFile } = entry;
     const { refresh, maxAge, cooldown, timeout: timeoutMs } = entry.keys;
     const [first, ...others] = audience;
     // The form of the file has it so; a token for nobody in particular is never accepted.
@@ -59,6 +59,7 @@ export function createExternalIdentities(options: ExternalIdentitiesOptions): Ex
       audiences: [first, ...others],
       algorithms,
       ...(tokenType === undefined ? {} : { tokenType }),
+      maxAgeMs: maxTokenAge,
       skewMs: clockSkew,
       keys: createIssuerKeys({
         source: createIssuerKeySource({ issuer: name, jwksUri, caFile, tokenFile, timeoutMs }),

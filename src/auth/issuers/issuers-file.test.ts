@@ -25,6 +25,7 @@ test("an issuer has defaults that refuse rather than accept", () => {
     issuer: "https://login.example.com",
     audience: ["gatehouse"],
     algorithms: ["RS256"],
+    maxTokenAge: 86_400_000,
     clockSkew: 5_000,
     keys: { refresh: 600_000, maxAge: 86_400_000, cooldown: 30_000, timeout: 3_000 },
     principal: { type: "User", id: { claim: ["sub"], prefix: "corp:" } },

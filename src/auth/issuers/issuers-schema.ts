@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import type { ClaimPath } from "../domain/external/claim-mapping.ts";
 import { type ExternalAlgorithm, externalAlgorithms } from "../domain/external/verification-keys.ts";
+import { longestAccessTokenMs } from "../token-settings.ts";
 import { isFetchableUrl } from "./fetchable-url.ts";
 
 // The form of the issuers file. What it means is described in docs/external-identities.md.
@@ -27,6 +28,7 @@ export interface IssuerEntry {
   readonly jwksUri?: string | undefined;
   readonly algorithms: readonly ExternalAlgorithm[];
   readonly tokenType?: string | undefined;
+  readonly maxTokenAge: number;
   readonly clockSkew: number;
   readonly caFile?: string | undefined;
   readonly tokenFile?: string | undefined;
@@ -149,6 +151,7 @@ const issuer = fields({
   jwksUri: v.optional(fetchable),
   algorithms: v.optional(algorithms, ["RS256"]),
   tokenType: v.optional(plainText("a media type", 128)),
+  maxTokenAge: v.optional(duration(60_000, longestAccessTokenMs, "1m to 1d"), "1d"),
   clockSkew: v.optional(duration(0, 60_000, "0s to 60s"), "5s"),
   caFile: v.optional(plainText("a path")),
   tokenFile: v.optional(plainText("a path")),

@@ -17,6 +17,8 @@ export interface ExternalIssuer {
   readonly algorithms: readonly ExternalAlgorithm[];
   /** `typ` that tokens must have; undefined: any. */
   readonly tokenType?: string;
+  /** How long a token is good after it was issued, whatever its expiry, in milliseconds: no longer than revocations are kept. */
+  readonly maxAgeMs: number;
   /** By how much clocks may differ, in milliseconds. */
   readonly skewMs: number;
   readonly keys: IssuerKeys;
@@ -25,8 +27,8 @@ export interface ExternalIssuer {
 
 /** What a token of another issuer says. Times are milliseconds since the epoch. */
 export interface ExternalToken extends ExternalSubject {
-  /** 0 when it does not say. */
   readonly issueTime: number;
+  /** When it is too old, if that comes before its expiry. */
   readonly expireTime: number;
 }
 
@@ -55,8 +57,6 @@ interface Remembered {
 
 /** Bounds what is remembered of many large tokens, in characters of a token. */
 const meanLength = 2_048;
-/** The end of the year 9999, beyond which no time of the contract is. */
-const endOfTime = 253_402_300_799_000;
 
 export function createExternalTokens({ issuers, clock, cacheSize, observer }: ExternalTokensOptions): ExternalTokens {
   const byName = new Map(issuers.map((issuer) => [issuer.name, issuer]));
@@ -64,7 +64,7 @@ export function createExternalTokens({ issuers, clock, cacheSize, observer }: Ex
     cacheSize === 0 ? undefined : new LRUCache<string, Remembered>({ max: cacheSize, maxSize: cacheSize * meanLength });
 
   async function check(text: string, issuer: ExternalIssuer, key: KeyObject): Promise<ExternalToken | undefined> {
-    const { algorithms, audiences, tokenType, skewMs } = issuer;
+    const { algorithms, audiences, tokenType, maxAgeMs, skewMs } = issuer;
     try {
       const { payload } = await jwtVerify(text, key, {
         algorithms: [...algorithms],
@@ -72,14 +72,16 @@ export function createExternalTokens({ issuers, clock, cacheSize, observer }: Ex
         audience: [...audiences],
         ...(tokenType === undefined ? {} : { typ: tokenType }),
         requiredClaims: ["exp"],
+        // Which has it be there, and not in the future.
+        maxTokenAge: maxAgeMs / 1_000,
         clockTolerance: skewMs / 1_000,
         currentDate: new Date(clock()),
       });
       const { iat = 0, exp = 0 } = payload;
-      if (typeof iat !== "number" || iat * 1_000 > clock() + skewMs) return undefined;
       const subject = issuer.subjectOf(payload);
       if (subject === undefined) return undefined;
-      return { ...subject, issueTime: iat * 1_000, expireTime: Math.min(Math.floor(exp) * 1_000, endOfTime) };
+      const issueTime = iat * 1_000;
+      return { ...subject, issueTime, expireTime: Math.min(Math.floor(exp) * 1_000, issueTime + maxAgeMs) };
     } catch (error) {
       if (error instanceof errors.JOSEError) return undefined;
       throw error;
