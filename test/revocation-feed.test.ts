@@ -176,5 +176,19 @@ for (const [name, start] of Object.entries(backends)) {
       assert.equal(await one.revocations.resume(), 0, "once is enough");
       ahead = 0;
     });
+
+    it("leaves what a newer version has begun to that version, and carries out the rest", async () => {
+      const time = Date.now();
+      const unknown = { id: randomUUID(), time, revocation: { kind: "planet" } as unknown as Revocation };
+      const known: Revocation = { kind: "token", tokenId: "beside it", expireTime: time + hour };
+      await one.stores.revocationJournal.begin(unknown);
+      await one.stores.revocationJournal.begin({ id: randomUUID(), time: time + 1, revocation: known });
+      ahead = 5_000;
+      await assert.rejects(async () => two.revocations.resume(), /unknown kind: planet/);
+      assert.equal(await one.stores.revocations.isTokenRevoked("beside it"), true);
+      const left = await one.stores.revocationJournal.unfinished(time + hour, 10);
+      assert.deepEqual(left, [unknown]);
+      ahead = 0;
+    });
   });
 }
