@@ -101,6 +101,13 @@ for (const [name, start] of Object.entries(backends)) {
         reason: "BUS_WAIT_EXPIRED",
       });
       await assert.rejects(two.feed.waitFor("yesterday", soon()), { code: "INVALID_ARGUMENT" });
+      const soonOver = Date.now() + 500;
+      const waits = Array.from({ length: 101 }, () => two.feed.waitFor("9999999999999-0", soonOver));
+      const answers = await Promise.allSettled(waits);
+      const reasons = answers.map((answer) => answer.status === "rejected" && answer.reason.reason);
+      assert.equal(reasons.filter((reason) => reason === "BUS_WAIT_EXPIRED").length, 100);
+      assert.equal(reasons[100], "BUS_TOO_MANY_WAITERS");
+      await two.feed.waitFor(two.feed.position ?? "", soon());
     });
 
     it("can be watched from now and from a position, and the watch ends when it is aborted", async () => {
