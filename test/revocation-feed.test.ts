@@ -101,6 +101,13 @@ for (const [name, start] of Object.entries(backends)) {
         reason: "BUS_WAIT_EXPIRED",
       });
       await assert.rejects(two.feed.waitFor("yesterday", soon()), { code: "INVALID_ARGUMENT" });
+      const soonOver = Date.now() + 500;
+      const waits = Array.from({ length: 101 }, () => two.feed.waitFor("9999999999999-0", soonOver));
+      const answers = await Promise.allSettled(waits);
+      const reasons = answers.map((answer) => answer.status === "rejected" && answer.reason.reason);
+      assert.equal(reasons.filter((reason) => reason === "BUS_WAIT_EXPIRED").length, 100);
+      assert.equal(reasons[100], "BUS_TOO_MANY_WAITERS");
+      await two.feed.waitFor(two.feed.position ?? "", soon());
     });
 
     it("can be watched from now and from a position, and the watch ends when it is aborted", async () => {
@@ -174,6 +181,20 @@ for (const [name, start] of Object.entries(backends)) {
       });
       ahead = 10_000;
       assert.equal(await one.revocations.resume(), 0, "once is enough");
+      ahead = 0;
+    });
+
+    it("leaves what a newer version has begun to that version, and carries out the rest", async () => {
+      const time = Date.now();
+      const unknown = { id: randomUUID(), time, revocation: { kind: "planet" } as unknown as Revocation };
+      const known: Revocation = { kind: "token", tokenId: "beside it", expireTime: time + hour };
+      await one.stores.revocationJournal.begin(unknown);
+      await one.stores.revocationJournal.begin({ id: randomUUID(), time: time + 1, revocation: known });
+      ahead = 5_000;
+      await assert.rejects(async () => two.revocations.resume(), /unknown kind: planet/);
+      assert.equal(await one.stores.revocations.isTokenRevoked("beside it"), true);
+      const left = await one.stores.revocationJournal.unfinished(time + hour, 10);
+      assert.deepEqual(left, [unknown]);
       ahead = 0;
     });
   });

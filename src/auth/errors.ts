@@ -144,6 +144,13 @@ export function revocationsUnconfirmed(): ServiceError {
   });
 }
 
+export function tooManyWaiters(): ServiceError {
+  return new ServiceError("RESOURCE_EXHAUSTED", "Too many callers wait for a revocation.", {
+    reason: "BUS_TOO_MANY_WAITERS",
+    retryAfterMs: 1_000,
+  });
+}
+
 export function tooManyWatchers(): ServiceError {
   return new ServiceError("RESOURCE_EXHAUSTED", "This replica serves as many streams of revocations as it may.", {
     reason: "TOO_MANY_WATCHERS",

@@ -54,6 +54,9 @@ export async function startAuthServer({ env = {}, clock = Date.now }: AuthServer
     ARGON2_MEMORY_KIB: "8192",
     ARGON2_PASSES: "1",
     DRAIN_GRACE: "1s",
+    // What a slow machine takes longer for is not to be refused.
+    OVERLOAD_TARGET_DELAY: "60s",
+    OVERLOAD_INTERVAL: "60s",
     ...env,
   });
   const logger = createLogger({ service: "test", level: "silent" });

@@ -9,7 +9,7 @@ import { parsePosition } from "../../shared/bus/position.ts";
 import { revocations as topic } from "../../shared/bus/topics.ts";
 import { fromRevocationMessage, toRevocationMessage } from "../convert-revocations.ts";
 import type { AnnouncedRevocation, RevocationFeed } from "../domain/revocation-feed.ts";
-import { revocationsUnconfirmed, tooManyWatchers } from "../errors.ts";
+import { revocationsUnconfirmed, tooManyWaiters, tooManyWatchers } from "../errors.ts";
 import { watchTopic } from "./revocation-watch.ts";
 
 export interface BusRevocationFeedOptions {
@@ -24,6 +24,8 @@ export interface BusRevocationFeedOptions {
 
 /** Streams of revocations that a replica serves at once; each is a connection to the store. */
 const maxWatchers = 64;
+/** Calls that wait for a position at once: anybody may, and they must not fill the places of those that do work. */
+const maxWaiters = 100;
 
 /** Announces revocations on the bus, and follows those of all replicas. */
 export function createBusRevocationFeed(options: BusRevocationFeedOptions): RevocationFeed {
@@ -31,6 +33,7 @@ export function createBusRevocationFeed(options: BusRevocationFeedOptions): Revo
   const ending = new AbortController();
   let follower: Follower | undefined;
   let watchers = 0;
+  let waiters = 0;
 
   return {
     get position() {
@@ -49,8 +52,14 @@ export function createBusRevocationFeed(options: BusRevocationFeedOptions): Revo
     isFresh: () => follower?.isFresh() ?? false,
     async waitFor(position, deadline) {
       if (follower === undefined) throw revocationsUnconfirmed();
-      await follower.waitFor(position, deadline);
-      return follower.position ?? position;
+      if (waiters >= maxWaiters) throw tooManyWaiters();
+      waiters += 1;
+      try {
+        await follower.waitFor(position, deadline);
+        return follower.position ?? position;
+      } finally {
+        waiters -= 1;
+      }
     },
     async *watch(after, signal) {
       if (watchers >= maxWatchers) throw tooManyWatchers();

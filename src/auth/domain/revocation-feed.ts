@@ -24,7 +24,8 @@ export interface RevocationFeed {
    * Resolves once this replica has applied everything up to a position, with the position that it has reached.
    *
    * @param deadline in milliseconds since the epoch.
-   * @throws ServiceError DEADLINE_EXCEEDED (reason BUS_WAIT_EXPIRED), and see Follower.
+   * @throws ServiceError DEADLINE_EXCEEDED (reason BUS_WAIT_EXPIRED); RESOURCE_EXHAUSTED (BUS_TOO_MANY_WAITERS) when 100 wait
+   *   already; and see Follower.
    */
   waitFor(position: string, deadline: number): Promise<string>;
   /**

@@ -118,6 +118,9 @@ export function createRevocations(options: RevocationsOptions): Revocations {
       case "client":
         await store.revokeSubject("client", revocation.client, time, time + retentionMs);
         return;
+      default:
+        // Begun by a newer version, which must be the one to finish it.
+        throw new Error(`A revocation of an unknown kind: ${(revocation as { kind: string }).kind}`);
     }
   }
 
@@ -143,10 +146,17 @@ export function createRevocations(options: RevocationsOptions): Revocations {
     },
     async resume() {
       const left = await journal.unfinished(clock() - leftBehindMs, resumeLimit);
+      const failures: unknown[] = [];
       for (const begun of left) {
-        await carryOut(begun);
-        await journal.finish(begun);
+        try {
+          await carryOut(begun);
+          await journal.finish(begun);
+        } catch (error) {
+          // It stays where it is, and does not keep the others from their turn.
+          failures.push(error);
+        }
       }
+      if (failures.length > 0) throw failures[0];
       return left.length;
     },
     isRevoked({ id, principalType, subject, sessionId, clientId, issueTime }) {

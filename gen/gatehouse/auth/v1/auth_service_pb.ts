@@ -918,7 +918,7 @@ export const AuthService: GenService<{
   /**
    * Waits until this replica has seen the revocations up to a position, so that it refuses what they revoked.
    *
-   * DEADLINE_EXCEEDED when the caller's deadline comes first.
+   * DEADLINE_EXCEEDED when the caller's deadline comes first, or 10 s do. RESOURCE_EXHAUSTED when 100 callers wait already.
    *
    * @generated from rpc gatehouse.auth.v1.AuthService.WaitForRevocation
    */
