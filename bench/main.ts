@@ -40,6 +40,10 @@ const benches: Readonly<Record<string, Bench>> = {
     summary: "ten minutes of mixed load (--seconds 600): memory over time, and every answer counted",
     load: async () => (await import("./soak.ts")).runSoakBench,
   },
+  tracing: {
+    summary: "CPU of Evaluate without tracing, at its default share, and with every call traced",
+    load: async () => (await import("./tracing.ts")).runTracingBench,
+  },
   store: {
     summary: "bytes of a session in Redis, and Redis' CPU for sessions and for waking followers of the bus",
     load: async () => (await import("./store.ts")).runStoreBench,
