@@ -138,7 +138,8 @@ export abstract class Call implements CallContext {
   }
 
   private trace(tracer: Tracer, error: ServiceError | undefined): void {
-    tracer.served(this.traceparent, wellFormedParent(this.header("traceparent")), () => ({
+    tracer.served(this.traceparent, () => ({
+      parent: wellFormedParent(this.header("traceparent")),
       name: this.method,
       startedAt: this.arrivedAt,
       attributes: { "gatehouse.request_id": this.requestId },

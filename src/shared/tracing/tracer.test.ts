@@ -43,13 +43,14 @@ test("spans of a call, and of what it calls", () => {
   // Not the caller's flag, but one that was made here: the ratio decides.
   assert.equal(tracer.sample(from("01"), false), from("00"));
   assert.equal(tracer.start("a", "client", from("00"), {}), undefined);
-  tracer.served(from("00"), undefined, () => assert.fail("an unsampled call is not described"));
+  tracer.served(from("00"), () => assert.fail("an unsampled call is not described"));
 
   const span = tracer.start("a", "client", from("01"), { target: "b" });
   const [, trace, id, flags] = span?.traceparent.split("-") ?? [];
   assert.deepEqual([trace, flags], [traceId, "01"]);
   span?.end(new ServiceError("UNAVAILABLE", "It is away.", { reason: "AWAY" }));
-  tracer.served(from("01"), `00-${traceId}-b7ad6b7169203331-01`, () => ({
+  tracer.served(from("01"), () => ({
+    parent: `00-${traceId}-b7ad6b7169203331-01`,
     name: "s",
     startedAt: 1,
     attributes: {},

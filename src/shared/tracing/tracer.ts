@@ -1,7 +1,7 @@
 import { randomHex } from "../rpc/steps/trace.ts";
 import type { ServiceError } from "../service-error.ts";
 import type { Sampler } from "./sampler.ts";
-import { readTraceparent, type Span } from "./span.ts";
+import { isSampled, readTraceparent, type Span } from "./span.ts";
 
 /** Work that is going on. */
 export interface OpenSpan {
@@ -11,7 +11,10 @@ export interface OpenSpan {
 }
 
 /** What a server says of a call that has ended. */
-export type ServedCall = Pick<Span, "name" | "startedAt" | "attributes" | "failure">;
+export interface ServedCall extends Pick<Span, "name" | "startedAt" | "attributes" | "failure"> {
+  /** The caller's `traceparent`, if it was valid. */
+  readonly parent: string | undefined;
+}
 
 /**
  * Records spans. Where tracing is off there is no tracer, and nothing is done.
@@ -21,8 +24,8 @@ export type ServedCall = Pick<Span, "name" | "startedAt" | "attributes" | "failu
 export interface Tracer {
   /** The `traceparent` of a call, made from its caller's header by `traceparentFrom`: decides whether it is sampled. */
   sample(traceparent: string, fromCaller: boolean): string;
-  /** Records a server call under its own `traceparent`, if that is sampled. `parent` is the caller's header, if it was valid. */
-  served(traceparent: string, parent: string | undefined, call: () => ServedCall): void;
+  /** Records a server call under its own `traceparent`, if that is sampled; only then is it asked what to say of it. */
+  served(traceparent: string, call: () => ServedCall): void;
   /** Begins work under a `traceparent`; undefined when that is not sampled. */
   start(
     name: string,
@@ -47,15 +50,16 @@ export function createTracer(sampler: Sampler, sink: SpanSink): Tracer {
       const wanted = sampler.samples(traceId, fromCaller ? sampled : undefined, Date.now());
       return `${traceparent.slice(0, 53)}${wanted ? "01" : "00"}`;
     },
-    served(traceparent, parent, call) {
-      const { traceId, spanId, sampled } = readTraceparent(traceparent);
-      if (!sampled) return;
+    served(traceparent, call) {
+      if (!isSampled(traceparent)) return;
+      const { traceId, spanId } = readTraceparent(traceparent);
+      const { parent, ...described } = call();
       const parentSpanId = parent === undefined ? "" : readTraceparent(parent).spanId;
-      sink.record({ traceId, spanId, parentSpanId, kind: "server", endedAt: performance.now(), ...call() });
+      sink.record({ traceId, spanId, parentSpanId, kind: "server", endedAt: performance.now(), ...described });
     },
     start(name, kind, parent, attributes) {
-      const { traceId, spanId: parentSpanId, sampled } = readTraceparent(parent);
-      if (!sampled) return undefined;
+      if (!isSampled(parent)) return undefined;
+      const { traceId, spanId: parentSpanId } = readTraceparent(parent);
       const spanId = randomHex(8);
       const startedAt = performance.now();
       return {
