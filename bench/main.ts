@@ -48,6 +48,14 @@ const benches: Readonly<Record<string, Bench>> = {
     summary: "latency of token checks alone and in a storm of password logins",
     load: async () => (await import("./login-storm.ts")).runLoginStormBench,
   },
+  tracing: {
+    summary: "CPU of Evaluate without tracing, at its default share, and with every call traced",
+    load: async () => (await import("./tracing.ts")).runTracingBench,
+  },
+  store: {
+    summary: "bytes of a session in Redis, and Redis' CPU for sessions and for waking followers of the bus",
+    load: async () => (await import("./store.ts")).runStoreBench,
+  },
   mesh: {
     summary: "ms that Envoy's Check adds to a request at 1,000 requests/s",
     load: async () => (await import("./mesh.ts")).runMeshBench,

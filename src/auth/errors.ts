@@ -164,3 +164,24 @@ export function watcherTooSlow(): ServiceError {
     reason: "WATCHER_TOO_SLOW",
   });
 }
+
+/** The keys of an issuer cannot be fetched, so that its tokens can neither be accepted nor refused. */
+export function issuerUnavailable(retryAfterMs: number): ServiceError {
+  return new ServiceError("UNAVAILABLE", "The keys of the token's issuer cannot be fetched.", {
+    reason: "ISSUER_UNAVAILABLE",
+    retryAfterMs,
+  });
+}
+
+export function clientNotFound(): ServiceError {
+  return new ServiceError("NOT_FOUND", "There is no such client.", { reason: "CLIENT_NOT_FOUND" });
+}
+
+export function clientExists(): ServiceError {
+  return new ServiceError("ALREADY_EXISTS", "The client's id is taken.", { reason: "CLIENT_EXISTS" });
+}
+
+/** A client was changed by somebody else meanwhile. */
+export function clientChanged(): ServiceError {
+  return new ServiceError("ABORTED", "The client was changed meanwhile.", { reason: "CLIENT_CHANGED" });
+}

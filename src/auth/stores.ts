@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { type Bus, createBus } from "../shared/bus/bus.ts";
+import type { BusObserver } from "../shared/bus/metrics.ts";
 import { createRedisLog } from "../shared/bus/redis-log.ts";
 import { createSqliteLog } from "../shared/bus/sqlite-log.ts";
 import type { ReadinessCheck } from "../shared/lifecycle/readiness.ts";
@@ -69,6 +70,8 @@ export interface StoresOptions {
   readonly check: ReadinessCheck;
   /** Tells the embedded store what has expired. Default: the system's. */
   readonly clock?: Clock;
+  /** Told how the bus fares. */
+  readonly busObserver?: BusObserver;
 }
 
 /** How often to look for what other local processes have published, in milliseconds. */
@@ -85,9 +88,9 @@ export function openStores(options: StoresOptions): Stores {
   return options.redisUrl === "" ? openEmbedded(options) : openRedis(options);
 }
 
-function openEmbedded({ dataDir, check, clock = Date.now }: StoresOptions): Stores {
+function openEmbedded({ dataDir, check, clock = Date.now, busObserver = {} }: StoresOptions): Stores {
   const database = openSqlite(join(dataDir, "auth.db"));
-  const bus = createBus({ log: createSqliteLog({ database, pollMs, now: clock }) });
+  const bus = createBus({ log: createSqliteLog({ database, pollMs, now: clock }), observer: busObserver });
   const stores: Stores = {
     identities: createSqliteIdentityStore(database),
     sessions: createSqliteSessionStore(database),
@@ -110,10 +113,10 @@ function openEmbedded({ dataDir, check, clock = Date.now }: StoresOptions): Stor
   return stores;
 }
 
-function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
+function openRedis({ redisUrl, logger, check, busObserver = {} }: StoresOptions): Stores {
   const connect = createRedisConnector({ url: redisUrl });
   const redis = connect("commands");
-  const bus = createBus({ log: createRedisLog({ connect }) });
+  const bus = createBus({ log: createRedisLog({ connect }), observer: busObserver });
   check.set(false, "connecting to Redis");
   tellRedisState(redis, logger, (ok, detail) => check.set(ok, detail));
   return {

@@ -14,7 +14,7 @@ import { createClientVerifier } from "./domain/credentials/client-secret.ts";
 import type { Verifier } from "./domain/credentials/credential.ts";
 import { createClientAuthenticator } from "./domain/oauth/client-authenticator.ts";
 import { createGrants } from "./domain/oauth/grants.ts";
-import { createPrincipalLookup } from "./domain/principals.ts";
+import { createPrincipalLookup, type PrincipalLookup } from "./domain/principals.ts";
 import type { RevocationFeed } from "./domain/revocation-feed.ts";
 import { type Announce, createRevocations, type Revocations } from "./domain/revocations.ts";
 import { createSecretBox } from "./domain/secret-box.ts";
@@ -60,6 +60,7 @@ export interface Tokens {
   /** Verifies OAuth clients by their secrets. */
   readonly client: Verifier<"client">;
   readonly introspect: Introspect;
+  readonly principals: PrincipalLookup;
   readonly revocations: Revocations;
   readonly feed: RevocationFeed;
   /** `iss`; empty when no tokens are issued. */
@@ -161,6 +162,7 @@ export function createTokens(options: TokensOptions): Tokens {
     bearerToken: createBearerTokenVerifier(sessionToken, accessToken),
     client: createClientVerifier(authenticateClient),
     introspect,
+    principals,
     revocations,
     feed,
     issuerName,

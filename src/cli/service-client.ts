@@ -6,7 +6,7 @@ import { CertificateError, loadCertificates } from "../shared/tls/certificates.t
 import { CommandError, type CommandInput, type CommandOption, UsageError } from "./command.ts";
 
 /** How to reach a service that serves TLS. */
-const tlsOptions: { readonly [name: string]: CommandOption } = {
+export const tlsOptions: { readonly [name: string]: CommandOption } = {
   "tls-ca": {
     type: "string",
     placeholder: "FILE",
@@ -84,8 +84,8 @@ export async function withClient<S extends DescService, T>(
   }
 }
 
-/** @throws UsageError when options do not go together, CommandError when a file cannot be used. */
-function tlsOf(values: CommandInput["values"]): ClientTls | undefined {
+/** TLS that the options ask for. @throws UsageError when they do not go together, CommandError when a file cannot be used. */
+export function tlsOf(values: CommandInput["values"]): ClientTls | undefined {
   const [ca, cert, key, serverName] = ["tls-ca", "tls-cert", "tls-key", "tls-server-name"].map((name) =>
     values[name] === undefined ? undefined : String(values[name]),
   );

@@ -7,6 +7,7 @@ import { partitionOfId } from "./session-keys.ts";
 import type { Sessions } from "./sessions.ts";
 import type { AccessToken } from "./tokens/access-tokens.ts";
 import type { RefreshFamilyStore } from "./tokens/refresh-families.ts";
+import { foldUserName } from "./user-name.ts";
 
 /** What was revoked. */
 export type Revocation =
@@ -79,6 +80,8 @@ export interface Revocations {
   isRevoked(token: AccessToken): Awaitable<boolean>;
   /** Whether everything that was issued to a client up to a time was revoked. */
   isClientRevoked(client: string, issueTime: number): Awaitable<boolean>;
+  /** The same of a user or a client. */
+  isSubjectRevoked(kind: RevocableSubject, id: string, issueTime: number): Awaitable<boolean>;
 }
 
 export function createRevocations(options: RevocationsOptions): Revocations {
@@ -122,7 +125,9 @@ export function createRevocations(options: RevocationsOptions): Revocations {
   }
 
   function isRevokedOf(kind: RevocableSubject, id: string, issueTime: number): Awaitable<boolean> {
-    return chain(store.revokedUpTo(kind, id), (time) => issueTime <= time);
+    // Users are revoked by their folded names; those of other issuers have names of any form.
+    const name = kind === "user" ? foldUserName(id) : id;
+    return chain(store.revokedUpTo(kind, name), (time) => issueTime <= time);
   }
 
   async function carryOut(begun: BegunRevocation): Promise<string> {
@@ -164,5 +169,6 @@ export function createRevocations(options: RevocationsOptions): Revocations {
       return chainAll(checks, (answers) => answers.includes(true));
     },
     isClientRevoked: (client, issueTime) => isRevokedOf("client", client, issueTime),
+    isSubjectRevoked: isRevokedOf,
   };
 }

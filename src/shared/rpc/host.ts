@@ -6,6 +6,7 @@ import type { Readiness } from "../lifecycle/readiness.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { statusCodes } from "../service-error.ts";
 import type { ServerTls } from "../tls/tls-listener.ts";
+import type { Tracer } from "../tracing/tracer.ts";
 import { Admission } from "./admission/admission.ts";
 import { logOverload } from "./admission/overload-log.ts";
 import { observeAdmission } from "./admission/overload-metrics.ts";
@@ -34,6 +35,8 @@ export interface HostOptions {
   readonly routes?: readonly Route[];
   /** TLS of both ports. Default: plain text. */
   readonly tls?: ServerTls | undefined;
+  /** Records traces of the calls. Default: none. */
+  readonly tracer?: Tracer | undefined;
   /** Bounds that differ from `defaultLimits`. */
   readonly limits?: Partial<HostLimits>;
 }
@@ -62,7 +65,7 @@ export function createHost(options: HostOptions): Host {
   const admission = new Admission(limits);
   observeAdmission(metrics.registry, admission);
   const endLog = logOverload(logger, admission);
-  const environment: CallEnvironment = { logger, limits, admission, draining: draining.signal };
+  const environment: CallEnvironment = { logger, limits, admission, draining: draining.signal, tracer: options.tracer };
 
   const services = [...options.services, essential(healthService(options.services, readiness))];
   const methods = servedMethods([...services, ...reflectionServices(services).map(essential)], metrics);

@@ -3,6 +3,7 @@ import { errors, jwtVerify, SignJWT } from "jose";
 import { type Awaitable, chain } from "../../../shared/awaitable.ts";
 import { acrOf } from "../acr.ts";
 import type { Clock, RandomBytes } from "../clock.ts";
+import type { ExternalIdentity } from "../external/external-identity.ts";
 import type { Principal } from "../principal.ts";
 import type { Revocation } from "../revocations.ts";
 import { parseClaims, parseHeader, tokenType } from "./access-token-form.ts";
@@ -25,6 +26,8 @@ export interface AccessToken {
   readonly audiences: readonly string[];
   /** Methods of authentication (RFC 8176). */
   readonly amr: readonly string[];
+  /** What another issuer said of the principal, when it was exchanged for a token of that issuer. */
+  readonly external?: ExternalIdentity;
   readonly issueTime: number;
   readonly expireTime: number;
 }
@@ -124,13 +127,14 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
       const now = clock();
       const expireTime = 1_000 * Math.floor(Math.min(now + ttlMs, notAfter) / 1_000);
       const id = newTokenId(grant.subject, now, random);
-      const { principalType, subject, sessionId, clientId, scopes, amr } = grant;
+      const { principalType, subject, sessionId, clientId, scopes, amr, external } = grant;
       const jwt = new SignJWT({
         principal_type: principalType,
         ...(sessionId === undefined ? {} : { sid: sessionId }),
         ...(clientId === undefined ? {} : { client_id: clientId }),
         ...(scopes.length === 0 ? {} : { scope: scopes.join(" ") }),
         ...(amr.length === 0 ? {} : { amr: [...amr] }),
+        ...(external === undefined ? {} : { external }),
         ...(principalType === "User" && amr.length > 0 ? { acr: acrOf(amr) } : {}),
       })
         .setIssuer(issuer)
