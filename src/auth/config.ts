@@ -1,9 +1,11 @@
+import { type AuditSettings, auditFields, share } from "../shared/audit/settings.ts";
 import type { ConfigFields } from "../shared/config/config.ts";
 import { type HostSettings, hostFields } from "../shared/config/host-settings.ts";
 import { boolean, duration, host, integer, port, text } from "../shared/config/parsers.ts";
 import { type StoreSettings, storeFields } from "../shared/config/store-settings.ts";
 import { type PeerTlsSettings, peerTlsFields, type TlsSettings, tlsFields } from "../shared/config/tls-settings.ts";
 import { type TraceSettings, traceFields } from "../shared/config/trace-settings.ts";
+import { type ExternalSettings, externalFields } from "./external-settings.ts";
 import { type SignInSettings, signInFields } from "./sign-in-config.ts";
 import { type TokenSettings, tokenFields } from "./token-settings.ts";
 
@@ -15,7 +17,9 @@ export interface AuthConfig
     PeerTlsSettings,
     SignInSettings,
     TokenSettings,
-    TraceSettings {
+    ExternalSettings,
+    TraceSettings,
+    AuditSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
   readonly httpHost: string;
@@ -35,6 +39,7 @@ export interface AuthConfig
   readonly policyMaxConcurrent: number;
   readonly authorizeSendRoles: boolean;
   readonly authorizeContextMfa: boolean;
+  readonly auditTokenChecks: number;
   readonly checkMapping: string;
 }
 
@@ -43,6 +48,7 @@ export const authFields: ConfigFields<AuthConfig> = {
   ...hostFields,
   ...traceFields,
   ...tokenFields,
+  ...externalFields,
   grpcHost: {
     env: "AUTH_GRPC_HOST",
     doc: "Address of the gRPC port. `0.0.0.0` to be reached from other machines.",
@@ -150,6 +156,13 @@ export const authFields: ConfigFields<AuthConfig> = {
     doc: "Whether Authorize tells policies in `context.mfa` if a second factor was used. A strict schema must declare it. A caller's own `mfa` is dropped either way.",
     schema: boolean,
     fallback: "false",
+  },
+  ...auditFields,
+  auditTokenChecks: {
+    env: "AUDIT_TOKEN_CHECKS",
+    doc: "Share of the tokens and API keys found valid that are audited, from 0 to 1. Sign-ins and refusals all are.",
+    schema: share,
+    fallback: "1",
   },
   checkMapping: {
     env: "AUTH_CHECK_MAPPING",

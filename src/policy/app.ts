@@ -3,6 +3,9 @@ import type { Logger } from "pino";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { PolicyAdminService } from "../../gen/gatehouse/policy/v1/policy_admin_service_pb.ts";
 import { PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import { createAdminAudit } from "../shared/audit/admin-audit.ts";
+import { openAudit } from "../shared/audit/open-audit.ts";
+import { createBusMetrics } from "../shared/bus/bus-metrics.ts";
 import type { ClientTls } from "../shared/client/channel.ts";
 import { createServiceClient } from "../shared/client/service-client.ts";
 import { ConfigError } from "../shared/config/config.ts";
@@ -35,6 +38,7 @@ import { createAdminHandlers } from "./handlers/admin/admin-handlers.ts";
 import { createEvaluateHandler } from "./handlers/evaluate.ts";
 import { createEvaluateBatchHandler } from "./handlers/evaluate-batch.ts";
 import { createEvaluateStreamHandler } from "./handlers/evaluate-stream.ts";
+import { openDecisionLog } from "./open-decision-log.ts";
 import { followPolicyDirectory } from "./policy-directory-source.ts";
 import { createPolicyMetrics } from "./policy-metrics.ts";
 import { usePolicyStore } from "./policy-store-source.ts";
@@ -59,7 +63,10 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
   const tls = openTls(config, { peerPrefix: "AUTH", logger, metrics, readiness });
   const policyMetrics = createPolicyMetrics(metrics.registry);
   const check = readiness.add("policies");
-  const stores = openPolicyStores({ ...config, logger });
+  const { registry } = metrics;
+  const stores = openPolicyStores({ ...config, logger, busObserver: createBusMetrics(registry) });
+  const { dataDir } = config;
+  const audit = openAudit({ service: "policy-service", settings: config, dataDir, bus: stores.bus, registry, logger });
   const control = createCedarControl();
 
   const policies = new ActivePolicies();
@@ -92,7 +99,8 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
   policyMetrics.observeShadow(shadow);
   policies.onChange(() => policyMetrics.entitiesChanged(policies.active?.engine.entities.size ?? 0, entities.revision));
 
-  const deciding = { policies, nextDecisionId: createDecisionIds(), observer: policyMetrics, shadow };
+  const decisionLog = openDecisionLog(config, stores.bus, audit.metrics, logger);
+  const deciding = { policies, nextDecisionId: createDecisionIds(), observer: policyMetrics, shadow, decisionLog };
   const auth = config.authAddress === "" ? undefined : createAuthClient(config.authAddress, tls.client);
   const guard = createAdminGuard({
     authenticate: firstOf([
@@ -121,7 +129,19 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
         { evaluate: findViolations, evaluateStream: () => [] },
         { evaluate: evaluateCodec, evaluateStream: streamCodec },
       ),
-      essential(serve(PolicyAdminService, createAdminHandlers({ guard, compile, lifecycle, policies, entities }))),
+      essential(
+        serve(
+          PolicyAdminService,
+          createAdminHandlers({
+            guard,
+            audit: createAdminAudit(audit.changes, "policy"),
+            compile,
+            lifecycle,
+            policies,
+            entities,
+          }),
+        ),
+      ),
     ],
     readiness,
     logger,
@@ -150,6 +170,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
 
   return {
     async start() {
+      await audit.start();
       const ports = await host.start();
       policies.setBuiltIn(await builtIn);
       await source.firstLoad;
@@ -163,6 +184,8 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
       auth?.close();
       tls.close();
       await control.close();
+      await decisionLog?.close(1_000);
+      await audit.close();
       await stores.close();
     },
   };

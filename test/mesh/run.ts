@@ -8,6 +8,7 @@ const suites = [
   "envoy-fails-closed.ts",
   "envoy-check.ts",
   "envoy-mutual-tls.ts",
+  "envoy-peer.ts",
   "envoy-resilience.ts",
   "envoy-certificates.ts",
   "readme.ts",

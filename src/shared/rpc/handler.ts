@@ -26,7 +26,7 @@ export interface CallContext {
    * certificate, or when it carries none; behind a proxy, it is the proxy's.
    */
   readonly peerPrincipal: string | undefined;
-  /** First value of a request header, by its lower-case name. */
+  /** Value of a request header, by its lower-case name; repeated ones are joined by commas (RFC 9110 section 5.3). */
   header(name: string): string | undefined;
   readonly logger: Logger;
 }

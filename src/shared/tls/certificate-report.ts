@@ -44,7 +44,8 @@ export function createCertificateReport(options: CertificateReportOptions): (wat
       logger.error({ certificate: name, reason: trouble }, "the certificate in force is not valid");
     }
     lastTrouble = trouble;
-    const until = identity === undefined ? "" : `valid until ${new Date(identity.validity.to).toISOString()}`;
+    const validity = (identity ?? ca)?.validity;
+    const until = validity === undefined ? "" : `valid until ${new Date(validity.to).toISOString()}`;
     const state = trouble === undefined ? until : `the certificate ${trouble}`;
     const kept = fault === undefined ? "" : `new certificates are not taken: ${fault.message}`;
     check.set(!gatesReadiness || trouble === undefined, [state, kept].filter((part) => part !== "").join("; "));

@@ -53,7 +53,9 @@ export class GrpcCall extends Call implements StreamTransport {
   }
 
   header(name: string): string | undefined {
-    const value = this.metadata?.get(name)[0];
+    const values = this.metadata?.get(name) ?? [];
+    if (values.length > 1) return values.join(", ");
+    const [value] = values;
     return typeof value === "string" ? value : undefined;
   }
 

@@ -1,0 +1,120 @@
+/**
+ * The chaos suite: real processes under a seeded workload and seeded faults, and a checker that holds what was seen against
+ * what is promised. See docs/chaos.md.
+ *
+ * `npm run test:chaos -- [--seed N] [--seconds N] [--faults PATTERN]`
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { until } from "../support/until.ts";
+import { createCalls } from "./calls.ts";
+import { type Bounds, checkHistory } from "./checker.ts";
+import { connectClients } from "./clients.ts";
+import { type Cluster, startCluster } from "./cluster.ts";
+import { allFaults, type Fault, planFaults } from "./faults.ts";
+import { createProbe, type Probe } from "./probe.ts";
+import { createRandom, type Random } from "./random.ts";
+import { createRecorder, type Recorder } from "./recorder.ts";
+import { toJson, toTable } from "./report.ts";
+import { runWorkload, verify } from "./workload.ts";
+
+const bounds: Bounds = { propagationMs: 7_000, settleMs: 15_000, slackMs: 1_500, recoveryMs: 20_000 };
+const results = join(import.meta.dirname, "results");
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: "string", default: String(Date.now() % 1_000_000) },
+    seconds: { type: "string", default: "110" },
+    faults: { type: "string", default: "" },
+    actors: { type: "string", default: "4" },
+  },
+});
+const seed = Number(values.seed);
+const seconds = Number(values.seconds);
+const log = (line: string): void => void process.stdout.write(`${line}\n`);
+
+/** Does one fault after the other until the time is over, and waits after each until all is well. */
+async function injectFaults(plan: readonly Fault[], random: Random, probe: Probe, recorder: Recorder): Promise<void> {
+  const end = recorder.now() + seconds * 1_000;
+  for (let next = 0; recorder.now() < end; next += 1) {
+    const fault = plan[next % plan.length];
+    if (fault === undefined) throw new Error("no fault matches");
+    await sleep(random.between(100, 800));
+    const { name, target } = fault;
+    const from = recorder.now();
+    const heal = await fault.inject(random);
+    const [shortest, longest] = fault.holdMs ?? [1_000, 4_000];
+    await sleep(random.between(shortest, longest));
+    const healed = recorder.now();
+    await heal();
+    const to = recorder.now();
+    for (const replica of fault.cutsOff) recorder.addCutOff({ replica, from, to });
+    for (const replica of fault.away) recorder.addAway({ replica, from, to });
+    const recovered = await probe.untilWell(bounds.recoveryMs);
+    recorder.addFault({ fault: name, target, from, healed, ...(recovered === undefined ? {} : { recovered }) });
+    log(
+      `${name} ${target}: ${Math.round(healed - from)} ms, well after ${Math.round((recovered ?? Number.NaN) - healed)} ms`,
+    );
+  }
+}
+
+async function run(cluster: Cluster, recorder: Recorder) {
+  const random = createRandom(seed);
+  const clients = connectClients(cluster);
+  try {
+    const calls = createCalls(recorder, await cluster.adminCredential());
+    const [policy] = clients.policy;
+    if (policy === undefined) throw new Error("there is no policy-service");
+    await calls.publish(policy, "closed", "the first", true);
+    for (const replica of [...cluster.policy, ...cluster.auth]) {
+      await until(`${replica.name} is ready`, () => replica.isReady());
+    }
+    const probe = await createProbe(clients, calls, recorder);
+    const malformed = { sent: 0 };
+    const faults = allFaults(cluster, malformed).filter(({ name, target }) => `${name} ${target}`.match(values.faults));
+    const stopping = new AbortController();
+    const workload = runWorkload({
+      clients,
+      calls,
+      random: random.fork(),
+      actors: Number(values.actors),
+      pauseMs: 80,
+      signal: stopping.signal,
+    });
+    try {
+      await injectFaults(planFaults(faults, random.fork()), random.fork(), probe, recorder);
+    } finally {
+      stopping.abort();
+    }
+    const inventory = await workload;
+    log("all faults are over; looking at everything once more");
+    await sleep(bounds.propagationMs);
+    await verify({ clients, calls }, inventory);
+    return malformed.sent;
+  } finally {
+    clients.close();
+  }
+}
+
+const recorder = createRecorder();
+const cluster = await startCluster((replica) => recorder.addCrash(replica));
+try {
+  log(`seed ${seed}`);
+  const malformed = await run(cluster, recorder);
+  const history = recorder.history();
+  const violations = checkHistory(history, bounds);
+  const summary = { seed, seconds: Math.round(recorder.now() / 1_000), bounds, malformed, history, violations };
+  log(`\n${toTable(summary)}`);
+  mkdirSync(results, { recursive: true });
+  const file = join(results, `${seed}.json`);
+  writeFileSync(file, JSON.stringify(toJson(summary), undefined, 2));
+  if (violations.length > 0) {
+    writeFileSync(join(results, `${seed}.log`), cluster.output.join("\n"));
+    process.exitCode = 1;
+  }
+  log(`written to ${file}`);
+} finally {
+  await cluster.close();
+}
