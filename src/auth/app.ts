@@ -212,7 +212,7 @@ export function createAuthApp(config: AuthConfig, logger: Logger, overrides: Aut
         ...(issuer === undefined ? {} : { refresh: createRefreshHandler(issuer) }),
         introspect: createIntrospectHandler(introspect, tokens.issuerName),
         listSessions: createListSessionsHandler(authenticate, sessions),
-        revoke: createRevokeHandler({ revocations, introspect, guard }),
+        revoke: createRevokeHandler({ revocations, introspect, guard, audit: auditAdmin }),
         waitForRevocation: createWaitForRevocationHandler(feed),
         watchRevocations: createWatchRevocationsHandler(feed, guard),
       }),

@@ -66,7 +66,7 @@ async function sendHttp2(port: number, frames: readonly Buffer[]): Promise<numbe
   const socket = connect(port, "127.0.0.1");
   socket.on("error", () => undefined);
   socket.resume();
-  await Promise.race([once(socket, "connect"), once(socket, "close")]);
+  await once(socket, "connect").catch(() => undefined);
   socket.write(Buffer.concat([preface, http2Frame(4, 0, 0, Buffer.alloc(0))]));
   let sent = 0;
   for (const bytes of frames) {

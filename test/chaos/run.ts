@@ -14,6 +14,7 @@ import { type Bounds, checkHistory } from "./checker.ts";
 import { connectClients } from "./clients.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { allFaults, type Fault, planFaults } from "./faults.ts";
+import type { FaultRecord } from "./history.ts";
 import { createProbe, type Probe } from "./probe.ts";
 import { createRandom, type Random } from "./random.ts";
 import { createRecorder, type Recorder } from "./recorder.ts";
@@ -35,29 +36,42 @@ const seed = Number(values.seed);
 const seconds = Number(values.seconds);
 const log = (line: string): void => void process.stdout.write(`${line}\n`);
 
-/** Does one fault after the other until the time is over, and waits after each until all is well. */
+/** How often a fault brings another one, elsewhere. */
+const companyChance = 0.25;
+
+/** Injects faults, alone or two at once, until the time is over, and waits after each until all is well. */
 async function injectFaults(plan: readonly Fault[], random: Random, probe: Probe, recorder: Recorder): Promise<void> {
   const end = recorder.now() + seconds * 1_000;
   for (let next = 0; recorder.now() < end; next += 1) {
     const fault = plan[next % plan.length];
     if (fault === undefined) throw new Error("no fault matches");
+    const elsewhere = plan.filter(({ target }) => target !== fault.target);
+    const company = random.chance(companyChance) && elsewhere.length > 0 ? [random.oneOf(elsewhere)] : [];
     await sleep(random.between(100, 800));
-    const { name, target } = fault;
-    const from = recorder.now();
-    const heal = await fault.inject(random);
-    const [shortest, longest] = fault.holdMs ?? [1_000, 4_000];
-    await sleep(random.between(shortest, longest));
-    const healed = recorder.now();
-    await heal();
-    const to = recorder.now();
-    for (const replica of fault.cutsOff) recorder.addCutOff({ replica, from, to });
-    for (const replica of fault.away) recorder.addAway({ replica, from, to });
+    const done = await Promise.all([fault, ...company].map((one) => injectFault(one, random.fork(), recorder)));
     const recovered = await probe.untilWell(bounds.recoveryMs);
-    recorder.addFault({ fault: name, target, from, healed, ...(recovered === undefined ? {} : { recovered }) });
+    // Of two, nothing can be expected before both are mended.
+    const healed = Math.max(...done.map((one) => one.healed));
+    for (const one of done) recorder.addFault({ ...one, healed, ...(recovered === undefined ? {} : { recovered }) });
     log(
-      `${name} ${target}: ${Math.round(healed - from)} ms, well after ${Math.round((recovered ?? Number.NaN) - healed)} ms`,
+      `${done.map(({ fault: name, target }) => `${name} ${target}`).join(" and ")}: ` +
+        (recovered === undefined ? "not well again" : `well after ${Math.round(recovered - healed)} ms`),
     );
   }
+}
+
+/** Injects one fault, keeps it up for a while, and mends it. */
+async function injectFault(fault: Fault, random: Random, recorder: Recorder): Promise<FaultRecord> {
+  const from = recorder.now();
+  const heal = await fault.inject(random);
+  const [shortest, longest] = fault.holdMs ?? [1_000, 4_000];
+  await sleep(random.between(shortest, longest));
+  const healed = recorder.now();
+  await heal();
+  const to = recorder.now();
+  for (const replica of fault.cutsOff) recorder.addCutOff({ replica, from, to });
+  for (const replica of fault.away) recorder.addAway({ replica, from, to });
+  return { fault: fault.name, target: fault.target, from, healed };
 }
 
 async function run(cluster: Cluster, recorder: Recorder) {
@@ -97,6 +111,9 @@ async function run(cluster: Cluster, recorder: Recorder) {
     clients.close();
   }
 }
+
+// The processes are killed when this one exits, which a signal alone does not bring about.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 
 const recorder = createRecorder();
 const cluster = await startCluster((replica) => recorder.addCrash(replica));

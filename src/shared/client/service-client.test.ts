@@ -80,7 +80,7 @@ describe("unary client", () => {
   });
 
   test("passes the request, its trace and its identifier, and answers", async () => {
-    const answer = await ask(open(), "ok:trace", {
+    const answer = await ask(open({ deadlineMs: 5_000 }), "ok:trace", {
       traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
       requestId: "r-1",
       headers: { "x-tenant": "t" },
