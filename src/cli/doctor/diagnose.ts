@@ -1,5 +1,6 @@
 import type { ClientTls } from "../../shared/client/channel.ts";
 import { judgeAgreement, judgeRevisions } from "./agreement.ts";
+import { judgeBus } from "./bus.ts";
 import { judgeCertificate } from "./certificates.ts";
 import { type Finding, findingsOf } from "./finding.ts";
 import { causeOf } from "./http-get.ts";
@@ -20,7 +21,7 @@ export async function diagnose(places: Places, options: ProbeOptions, token: str
   const auth = await resolveAll("auth-service", places.auth, findings);
   const policy = await resolveAll("policy-service", places.policy, findings);
   const probes = await Promise.all([...auth, ...policy].map((replica) => probe(replica, options)));
-  findings.push(...probes.flatMap(judgeReplica), ...judgeAgreement(probes));
+  findings.push(...probes.flatMap(judgeReplica), ...judgeAgreement(probes), ...judgeBus(probes));
   const policyProbes = probes.filter(({ replica }) => replica.service === "policy-service");
   findings.push(...(await judgeRevisions(policyProbes, options, token)));
   const answering = probes.filter(({ replica, readyz }) => replica.service === "auth-service" && "value" in readyz);

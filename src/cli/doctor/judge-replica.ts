@@ -140,12 +140,6 @@ const alarms: readonly {
     remedy: "Run `gatehouse policy validate` on them; the log names the fault.",
   },
   {
-    metric: "policy_feed_stale",
-    check: "bus",
-    message: "changes made on other replicas cannot be followed",
-    remedy: "Check that Redis is reached from this replica (REDIS_URL, NetworkPolicy).",
-  },
-  {
     metric: "check_mapping_stale",
     check: "mapping",
     message: "the newest check mapping could not be loaded; an older one is in force",
