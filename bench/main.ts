@@ -40,6 +40,22 @@ const benches: Readonly<Record<string, Bench>> = {
     summary: "ten minutes of mixed load (--seconds 600): memory over time, and every answer counted",
     load: async () => (await import("./soak.ts")).runSoakBench,
   },
+  revocation: {
+    summary: "ms from Revoke to refused by all of three replicas, over 1,000 revocations under 1,000 token checks/s",
+    load: async () => (await import("./revocation.ts")).runRevocationBench,
+  },
+  "login-storm": {
+    summary: "latency of token checks alone and in a storm of password logins",
+    load: async () => (await import("./login-storm.ts")).runLoginStormBench,
+  },
+  tracing: {
+    summary: "CPU of Evaluate without tracing, at its default share, and with every call traced",
+    load: async () => (await import("./tracing.ts")).runTracingBench,
+  },
+  store: {
+    summary: "bytes of a session in Redis, and Redis' CPU for sessions and for waking followers of the bus",
+    load: async () => (await import("./store.ts")).runStoreBench,
+  },
   mesh: {
     summary: "ms that Envoy's Check adds to a request at 1,000 requests/s",
     load: async () => (await import("./mesh.ts")).runMeshBench,

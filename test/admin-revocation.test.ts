@@ -15,7 +15,7 @@ describe("an administrator", () => {
   let admin: { readonly headers: { readonly authorization: string } };
 
   before(async () => {
-    deployment = await startDeployment({ AUTH_ISSUER: "http://auth.test" });
+    deployment = await startDeployment({ AUTH_ISSUER: "http://auth.test", POLICY_TIMEOUT: "5s" });
     const transport = createGrpcTransport({ baseUrl: `http://127.0.0.1:${deployment.ports.auth}` });
     auth = createClient(AuthService, transport);
     identity = createClient(IdentityService, transport);
@@ -81,5 +81,45 @@ describe("an administrator", () => {
     await auth.revoke({ target: { case: "token", value: made.key } });
     assert.equal((await auth.introspect({ token: made.key })).active, false);
     await assert.rejects(auth.authenticate({ credential }), { code: Code.Unauthenticated });
+  });
+
+  it("watches revocations of every kind, from now and from where they left off; others may not", async () => {
+    const nobody = auth.watchRevocations({})[Symbol.asyncIterator]();
+    await assert.rejects(nobody.next(), { code: Code.Unauthenticated });
+    const others = { headers: { authorization: `Bearer ${(await signIn(auth)).sessionToken}` } };
+    await assert.rejects(auth.watchRevocations({}, others)[Symbol.asyncIterator]().next(), {
+      code: Code.PermissionDenied,
+    });
+
+    const watch = auth.watchRevocations({}, admin)[Symbol.asyncIterator]();
+    const begin = await watch.next();
+    assert.equal(begin.value?.subject.case, undefined);
+    const { sessionId, accessToken } = await signIn(auth);
+    const made = await identity.createApiKey({ user: "alice", displayName: "watched" }, admin);
+    await auth.revoke({ target: { case: "token", value: accessToken } });
+    await auth.revoke({ target: { case: "sessionId", value: sessionId } }, admin);
+    await auth.revoke({ target: { case: "token", value: made.key } });
+    await auth.revoke({ target: { case: "user", value: "alice" } }, admin);
+    const { position } = await auth.revoke({ target: { case: "client", value: "reports" } }, admin);
+    const seen = [];
+    for (let i = 0; i < 5; i += 1) seen.push((await watch.next()).value);
+    const subjects = seen.map((entry) => entry?.subject);
+    assert.equal(subjects[0]?.case, "tokenId");
+    assert.deepEqual(subjects.slice(1), [
+      { case: "sessionId", value: sessionId },
+      { case: "apiKeyId", value: made.apiKey?.id },
+      { case: "user", value: "alice" },
+      { case: "client", value: "reports" },
+    ]);
+    assert.equal(seen.at(-1)?.position, position);
+    await watch.return?.();
+
+    const again = auth.watchRevocations({ after: seen[3]?.position ?? "" }, admin)[Symbol.asyncIterator]();
+    assert.equal((await again.next()).value?.position, seen[3]?.position);
+    assert.deepEqual((await again.next()).value?.subject, { case: "client", value: "reports" });
+    await again.return?.();
+    const late = auth.watchRevocations({ after: "9999999999999-0" }, admin)[Symbol.asyncIterator]();
+    await late.next();
+    await assert.rejects(late.next(), { code: Code.OutOfRange });
   });
 });

@@ -50,6 +50,8 @@ before(async () => {
     POLICY_DIR: directory,
     AUTH_CHECK_MAPPING: mappingPath,
     AUTHORIZE_CONTEXT_MFA: "true",
+    // What is answered is at stake, and not how soon on a busy machine.
+    POLICY_TIMEOUT: "2s",
   });
   baseUrl = `http://127.0.0.1:${deployment.ports.auth}`;
   const transport = createGrpcTransport({ baseUrl });

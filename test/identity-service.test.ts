@@ -36,6 +36,11 @@ const complete: Readonly<Record<string, object>> = {
   createApiKey: { user: "nobody" },
   listApiKeys: { user: "nobody" },
   revokeApiKey: { id: "AAAAAAAAAAAAAAAA" },
+  createClient: { id: "mallory" },
+  getClient: { id: "nobody" },
+  updateClient: { id: "nobody", disabled: true, updateMask: { paths: ["disabled"] } },
+  rotateClientSecret: { id: "nobody" },
+  deleteClient: { id: "nobody" },
 };
 
 interface Backend {
@@ -134,6 +139,14 @@ for (const [name, startBackend] of Object.entries(backends)) {
           createApiKey: caller.createApiKey({ user: "admin" }),
           listApiKeys: caller.listApiKeys({ user: "admin" }),
           revokeApiKey: caller.revokeApiKey({ id: "AAAAAAAAAAAAAAAA" }),
+          createClient: caller.createClient({ id: "mallory" }),
+          getClient: caller.getClient({ id: "mallory" }),
+          listClients: caller.listClients({}),
+          updateClient: caller.updateClient({ id: "mallory", disabled: true, updateMask: { paths: ["disabled"] } }),
+          rotateClientSecret: caller.rotateClientSecret({ id: "mallory" }),
+          deleteClient: caller.deleteClient({ id: "mallory" }),
+          rotateKeys: caller.rotateKeys({ dropOthers: true }),
+          listKeys: caller.listKeys({}),
         };
         assert.deepEqual(Object.keys(calls), Object.keys(IdentityService.method), "every method is tried");
         const refusals = await Promise.all(Object.values(calls).map(refusal));

@@ -13,7 +13,11 @@ import { PolicyService } from "../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import { parseMapping } from "../src/auth/check/mapping-file.ts";
 import { createCheckMetrics } from "../src/auth/check-metrics.ts";
 import { authFields } from "../src/auth/config.ts";
+import { createRevocationMetrics } from "../src/auth/revocation-metrics.ts";
+import { createTokenMetrics } from "../src/auth/token-metrics.ts";
 import { policyFields } from "../src/policy/config.ts";
+import { createAuditMetrics } from "../src/shared/audit/audit-metrics.ts";
+import { createBusMetrics } from "../src/shared/bus/bus-metrics.ts";
 import { type ConfigField, readConfig } from "../src/shared/config/config.ts";
 import { createMetrics } from "../src/shared/metrics/metrics.ts";
 import { Admission } from "../src/shared/rpc/admission/admission.ts";
@@ -212,15 +216,25 @@ test("protected workloads are checked by the provider that the mesh has, and it 
 
 test("metric names in dashboards, alerts, autoscalers and docs are exported by the services", async () => {
   const registry = createMetrics({ service: "auth-service" }).registry;
+  createBusMetrics(registry);
+  createAuditMetrics(registry);
   const admission = new Admission(defaultOverloadLimits);
   observeAdmission(registry, admission);
   admission.close();
+  createRevocationMetrics(registry).watch({ isFresh: () => false, position: undefined, watchers: 0 });
+  createTokenMetrics(registry);
   createCheckMetrics(registry);
   const exported = new Set(registry.getMetricsAsArray().map((metric) => metric.name));
   const base = (name: string): string => (exported.has(name) ? name : name.replace(/_(bucket|sum|count)$/, ""));
   const dashboard = await read("k8s/monitoring/dashboards/gatehouse.json");
-  const pattern = /\b(?:service|circuit|cache|check|process|nodejs)_[a-z0-9]+_[a-z0-9_]+\b/g;
-  const texts = [dashboard, await read("k8s/monitoring/rules.yaml"), await read("k8s/monitoring/rules-test.yaml")];
+  const pattern =
+    /\b(?:service|circuit|cache|check|process|nodejs|revocations?|token|bus|audit)_[a-z0-9]+_[a-z0-9_]+\b/g;
+  const texts = [
+    dashboard,
+    await read("k8s/monitoring/rules.yaml"),
+    await read("k8s/monitoring/rules-test.yaml"),
+    await read("docs/audit.md"),
+  ];
   const names = texts.flatMap((text) => text.match(pattern) ?? []);
   assert.ok(names.length > 20);
   for (const name of names) assert.ok(exported.has(base(name)), `${name} is not exported`);

@@ -70,7 +70,8 @@ for (const [name, start] of Object.entries(backends)) {
         sessions,
         families,
         apiKeys: createApiKeys({ ...common, store: stores.apiKeys }),
-        announce: (revocation) => {
+        journal: stores.revocationJournal,
+        announce: ({ revocation }) => {
           announced.push(revocation);
           return String(announced.length);
         },

@@ -10,7 +10,11 @@ import {
   AuthService,
 } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { Decision } from "../../gen/gatehouse/policy/v1/decision_pb.ts";
-import { EvaluateRequestSchema, PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import {
+  EvaluateBatchRequestSchema,
+  EvaluateRequestSchema,
+  PolicyService,
+} from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import { isEdgeReady } from "../../src/cli/child-service.ts";
 import { freePort, isListening } from "../../test/support/ports.ts";
 import { startPinned } from "./pinned.ts";
@@ -25,7 +29,7 @@ export interface Target {
 
 /** Both services and a bare grpc-js echo, on one core. */
 export interface BenchServices {
-  readonly targets: Readonly<Record<"echo" | "evaluate" | "authenticateToken" | "authorize", Target>>;
+  readonly targets: Readonly<Record<"echo" | "evaluate" | "evaluateBatch" | "authenticateToken" | "authorize", Target>>;
   /** CPU time that policy-service has taken, in seconds. */
   policyCpuSeconds(): Promise<number>;
   /** Resident memory of both services, in bytes. */
@@ -45,12 +49,19 @@ const question = {
 };
 const evaluateRequest = create(EvaluateRequestSchema, { principal: { type: "User", id: "alice" }, ...question });
 
-/** Settings under which nothing is refused, so that neither a stall nor a full queue is hidden by refusals. */
+/** Settings under which nothing is refused, so that neither a stall nor a full queue is hidden by errors. */
 export const patient: Readonly<Record<string, string>> = {
   OVERLOAD_TARGET_DELAY: "60s",
   OVERLOAD_INTERVAL: "60s",
   OVERLOAD_MAX_QUEUED: "100000",
+  POLICY_TIMEOUT: "10s",
 };
+
+/** Some work: a millisecond of it. */
+const batchRequest = create(EvaluateBatchRequestSchema, {
+  principal: { type: "User", id: "alice" },
+  items: Array.from({ length: 200 }, () => question),
+});
 
 export async function startServices(
   core: number,
@@ -120,6 +131,11 @@ export async function startServices(
           port: ports.policy,
           path: "/gatehouse.policy.v1.PolicyService/Evaluate",
           message: encodedEvaluate,
+        },
+        evaluateBatch: {
+          port: ports.policy,
+          path: "/gatehouse.policy.v1.PolicyService/EvaluateBatch",
+          message: toBinary(EvaluateBatchRequestSchema, batchRequest),
         },
         authenticateToken: {
           port: ports.auth,

@@ -1,12 +1,25 @@
+import { type AuditSettings, auditFields, share } from "../shared/audit/settings.ts";
 import type { ConfigFields } from "../shared/config/config.ts";
 import { type HostSettings, hostFields } from "../shared/config/host-settings.ts";
 import { boolean, duration, host, integer, port, text } from "../shared/config/parsers.ts";
 import { type StoreSettings, storeFields } from "../shared/config/store-settings.ts";
+import { type PeerTlsSettings, peerTlsFields, type TlsSettings, tlsFields } from "../shared/config/tls-settings.ts";
+import { type TraceSettings, traceFields } from "../shared/config/trace-settings.ts";
+import { type ExternalSettings, externalFields } from "./external-settings.ts";
 import { type SignInSettings, signInFields } from "./sign-in-config.ts";
 import { type TokenSettings, tokenFields } from "./token-settings.ts";
 
 /** Values of auth-service's configuration. Names that end in `Ms` are in milliseconds. */
-export interface AuthConfig extends HostSettings, StoreSettings, SignInSettings, TokenSettings {
+export interface AuthConfig
+  extends HostSettings,
+    StoreSettings,
+    TlsSettings,
+    PeerTlsSettings,
+    SignInSettings,
+    TokenSettings,
+    ExternalSettings,
+    TraceSettings,
+    AuditSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
   readonly httpHost: string;
@@ -26,13 +39,16 @@ export interface AuthConfig extends HostSettings, StoreSettings, SignInSettings,
   readonly policyMaxConcurrent: number;
   readonly authorizeSendRoles: boolean;
   readonly authorizeContextMfa: boolean;
+  readonly auditTokenChecks: number;
   readonly checkMapping: string;
 }
 
 /** Where each comes from and what it is for. */
 export const authFields: ConfigFields<AuthConfig> = {
   ...hostFields,
+  ...traceFields,
   ...tokenFields,
+  ...externalFields,
   grpcHost: {
     env: "AUTH_GRPC_HOST",
     doc: "Address of the gRPC port. `0.0.0.0` to be reached from other machines.",
@@ -47,6 +63,7 @@ export const authFields: ConfigFields<AuthConfig> = {
     fallback: "127.0.0.1",
   },
   httpPort: { env: "AUTH_HTTP_PORT", doc: "HTTP edge of auth-service.", schema: port, fallback: "8081" },
+  ...tlsFields,
   ...storeFields,
   sessionIdleTimeoutMs: {
     env: "SESSION_IDLE_TIMEOUT",
@@ -103,6 +120,7 @@ export const authFields: ConfigFields<AuthConfig> = {
     schema: text,
     fallback: "localhost:50052",
   },
+  ...peerTlsFields("POLICY", "policy-service"),
   policyTimeoutMs: {
     env: "POLICY_TIMEOUT",
     doc: "Time given to policy-service, retries included; a caller's deadline can only shorten it.",
@@ -138,6 +156,13 @@ export const authFields: ConfigFields<AuthConfig> = {
     doc: "Whether Authorize tells policies in `context.mfa` if a second factor was used. A strict schema must declare it. A caller's own `mfa` is dropped either way.",
     schema: boolean,
     fallback: "false",
+  },
+  ...auditFields,
+  auditTokenChecks: {
+    env: "AUDIT_TOKEN_CHECKS",
+    doc: "Share of the tokens and API keys found valid that are audited, from 0 to 1. Sign-ins and refusals all are.",
+    schema: share,
+    fallback: "1",
   },
   checkMapping: {
     env: "AUTH_CHECK_MAPPING",

@@ -70,13 +70,16 @@ export function accessOf({ action, resource, context }: AuthorizeRequest): Acces
 
 /** What the domain is told of a call. */
 export function callOf(context: CallContext): DecisionCall {
-  const { signal, peerAddress, deadline, traceparent, requestId } = context;
+  const { signal, peerAddress, peerPrincipal, deadline, traceparent, requestId } = context;
+  const forwardedClientCert = context.header("x-forwarded-client-cert");
   const forwardedFor = context.header("x-forwarded-for");
   return {
     signal,
     peerAddress,
     traceparent,
     requestId,
+    ...(peerPrincipal === undefined ? {} : { peerPrincipal }),
+    ...(forwardedClientCert === undefined ? {} : { forwardedClientCert }),
     ...(forwardedFor === undefined ? {} : { forwardedFor }),
     ...(deadline === undefined ? {} : { deadline }),
   };

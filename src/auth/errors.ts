@@ -128,3 +128,60 @@ export function tooManyApiKeys(): ServiceError {
     reason: "TOO_MANY_API_KEYS",
   });
 }
+
+/** Revocations after a position are not kept any more. */
+export function revocationsNotKept(): ServiceError {
+  return new ServiceError("OUT_OF_RANGE", "Revocations after this position are not kept any more.", {
+    reason: "REVOCATIONS_NOT_KEPT",
+  });
+}
+
+/** The feed of revocations is lost, so that silence on it means nothing. */
+export function revocationsUnconfirmed(): ServiceError {
+  return new ServiceError("UNAVAILABLE", "Revocations cannot be followed right now.", {
+    reason: "REVOCATIONS_UNCONFIRMED",
+    retryAfterMs: 1_000,
+  });
+}
+
+export function tooManyWaiters(): ServiceError {
+  return new ServiceError("RESOURCE_EXHAUSTED", "Too many callers wait for a revocation.", {
+    reason: "BUS_TOO_MANY_WAITERS",
+    retryAfterMs: 1_000,
+  });
+}
+
+export function tooManyWatchers(): ServiceError {
+  return new ServiceError("RESOURCE_EXHAUSTED", "This replica serves as many streams of revocations as it may.", {
+    reason: "TOO_MANY_WATCHERS",
+    retryAfterMs: 1_000,
+  });
+}
+
+/** A watcher does not read what it is sent. */
+export function watcherTooSlow(): ServiceError {
+  return new ServiceError("RESOURCE_EXHAUSTED", "Revocations were not read as fast as they came.", {
+    reason: "WATCHER_TOO_SLOW",
+  });
+}
+
+/** The keys of an issuer cannot be fetched, so that its tokens can neither be accepted nor refused. */
+export function issuerUnavailable(retryAfterMs: number): ServiceError {
+  return new ServiceError("UNAVAILABLE", "The keys of the token's issuer cannot be fetched.", {
+    reason: "ISSUER_UNAVAILABLE",
+    retryAfterMs,
+  });
+}
+
+export function clientNotFound(): ServiceError {
+  return new ServiceError("NOT_FOUND", "There is no such client.", { reason: "CLIENT_NOT_FOUND" });
+}
+
+export function clientExists(): ServiceError {
+  return new ServiceError("ALREADY_EXISTS", "The client's id is taken.", { reason: "CLIENT_EXISTS" });
+}
+
+/** A client was changed by somebody else meanwhile. */
+export function clientChanged(): ServiceError {
+  return new ServiceError("ABORTED", "The client was changed meanwhile.", { reason: "CLIENT_CHANGED" });
+}

@@ -1,4 +1,5 @@
 import type { DescMethod, DescService, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import type { AdminAudit } from "../shared/audit/admin-audit.ts";
 import type { Awaitable } from "../shared/awaitable.ts";
 import type { CallContext, Handlers } from "../shared/rpc/handler.ts";
 import { ServiceError } from "../shared/service-error.ts";
@@ -82,13 +83,24 @@ export type GuardedHandlers<S extends DescService> = {
   readonly [K in keyof S["method"]]?: GuardedHandler<S["method"][K]>;
 };
 
-/** Puts a guard before each handler. */
-export function guarded<S extends DescService>(guard: Guard, handlers: GuardedHandlers<S>): Handlers<S> {
+/** Puts a guard before each handler of a service, and has its calls audited. */
+export function guarded<S extends DescService>(
+  service: S,
+  guard: Guard,
+  audit: AdminAudit,
+  handlers: GuardedHandlers<S>,
+): Handlers<S> {
+  const methods: Readonly<Record<string, DescMethod>> = service.method;
   const entries = Object.entries(handlers) as [string, GuardedHandler<DescMethod>][];
-  const wrapped = entries.map(([method, handle]) => [
-    method,
-    async (request: MessageShape<DescMethod["input"]>, context: CallContext) =>
-      handle(request, context, await guard(context)),
-  ]);
+  const wrapped = entries.map(([name, handle]) => {
+    const method = methods[name]!;
+    const answer = (request: MessageShape<DescMethod["input"]>, context: CallContext) =>
+      audit(
+        { method, request, context },
+        () => guard(context),
+        (caller) => handle(request, context, caller),
+      );
+    return [name, answer];
+  });
   return Object.fromEntries(wrapped) as Handlers<S>;
 }

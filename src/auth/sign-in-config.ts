@@ -33,7 +33,7 @@ const proxyList: v.GenericSchema<string, TrustedProxies> = v.pipe(
 export const signInFields: ConfigFields<SignInSettings> = {
   trustedProxies: {
     env: "TRUSTED_PROXIES",
-    doc: "Addresses and CIDR ranges of proxies, separated by commas, whose `x-forwarded-for` tells the client's address; `127.0.0.6` is the peer of a pod with an Istio sidecar. Unset: the peer is the client.",
+    doc: "Addresses and CIDR ranges of proxies, separated by commas, whose `x-forwarded-for` tells the client's address, and whose `x-forwarded-client-cert` the workload; `127.0.0.6` is the peer of a pod with an Istio sidecar. Unset: the peer is the client.",
     schema: proxyList,
     fallback: "",
   },

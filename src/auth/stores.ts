@@ -1,6 +1,10 @@
 import { once } from "node:events";
 import { join } from "node:path";
 import type { Logger } from "pino";
+import { type Bus, createBus } from "../shared/bus/bus.ts";
+import type { BusObserver } from "../shared/bus/metrics.ts";
+import { createRedisLog } from "../shared/bus/redis-log.ts";
+import { createSqliteLog } from "../shared/bus/sqlite-log.ts";
 import type { ReadinessCheck } from "../shared/lifecycle/readiness.ts";
 import { createRedisConnector } from "../shared/store/redis.ts";
 import { tellRedisState } from "../shared/store/redis-readiness.ts";
@@ -10,6 +14,7 @@ import { createRedisClientStore } from "./adapters/redis-clients.ts";
 import { createRedisIdentityStore } from "./adapters/redis-identities.ts";
 import { createRedisLockoutStore } from "./adapters/redis-lockout.ts";
 import { createRedisRefreshFamilyStore } from "./adapters/redis-refresh-families.ts";
+import { createRedisRevocationJournal } from "./adapters/redis-revocation-journal.ts";
 import { createRedisRevocationStore } from "./adapters/redis-revocations.ts";
 import { createRedisSecondFactorStore } from "./adapters/redis-second-factors.ts";
 import { createRedisSessionStore } from "./adapters/redis-sessions.ts";
@@ -19,6 +24,7 @@ import { createSqliteClientStore } from "./adapters/sqlite-clients.ts";
 import { createSqliteIdentityStore } from "./adapters/sqlite-identities.ts";
 import { createSqliteLockoutStore } from "./adapters/sqlite-lockout.ts";
 import { createSqliteRefreshFamilyStore } from "./adapters/sqlite-refresh-families.ts";
+import { createSqliteRevocationJournal } from "./adapters/sqlite-revocation-journal.ts";
 import { createSqliteRevocationStore } from "./adapters/sqlite-revocations.ts";
 import { createSqliteSecondFactorStore } from "./adapters/sqlite-second-factors.ts";
 import { createSqliteSessionStore } from "./adapters/sqlite-sessions.ts";
@@ -28,6 +34,7 @@ import type { ClientStore } from "./domain/clients.ts";
 import type { Clock } from "./domain/clock.ts";
 import type { IdentityStore } from "./domain/identities.ts";
 import type { LockoutStore } from "./domain/lockout.ts";
+import type { RevocationJournal } from "./domain/revocation-journal.ts";
 import type { RevocationStore } from "./domain/revocations.ts";
 import type { SecondFactorStore } from "./domain/second-factors.ts";
 import type { SessionStore } from "./domain/sessions.ts";
@@ -41,8 +48,11 @@ export interface Stores {
   readonly signingKeys: SigningKeyStore;
   readonly refreshFamilies: RefreshFamilyStore;
   readonly revocations: RevocationStore;
+  readonly revocationJournal: RevocationJournal;
   readonly clients: ClientStore;
   readonly apiKeys: ApiKeyStore;
+  /** Carries announcements between replicas. */
+  readonly bus: Bus;
   readonly lockout: LockoutStore;
   readonly secondFactors: SecondFactorStore;
   /** Waits until the store can be used. Rejects with `signal`'s reason when it aborts first. */
@@ -60,7 +70,12 @@ export interface StoresOptions {
   readonly check: ReadinessCheck;
   /** Tells the embedded store what has expired. Default: the system's. */
   readonly clock?: Clock;
+  /** Told how the bus fares. */
+  readonly busObserver?: BusObserver;
 }
+
+/** How often to look for what other local processes have published, in milliseconds. */
+const pollMs = 10;
 
 /**
  * Opens Redis where it is configured, the embedded store otherwise.
@@ -73,27 +88,35 @@ export function openStores(options: StoresOptions): Stores {
   return options.redisUrl === "" ? openEmbedded(options) : openRedis(options);
 }
 
-function openEmbedded({ dataDir, check, clock = Date.now }: StoresOptions): Stores {
+function openEmbedded({ dataDir, check, clock = Date.now, busObserver = {} }: StoresOptions): Stores {
   const database = openSqlite(join(dataDir, "auth.db"));
+  const bus = createBus({ log: createSqliteLog({ database, pollMs, now: clock }), observer: busObserver });
   const stores: Stores = {
     identities: createSqliteIdentityStore(database),
     sessions: createSqliteSessionStore(database),
     signingKeys: createSqliteSigningKeyStore(database),
     refreshFamilies: createSqliteRefreshFamilyStore(database),
     revocations: createSqliteRevocationStore(database, clock),
+    revocationJournal: createSqliteRevocationJournal(database),
     clients: createSqliteClientStore(database, clock),
     apiKeys: createSqliteApiKeyStore(database),
+    bus,
     lockout: createSqliteLockoutStore(database),
     secondFactors: createSqliteSecondFactorStore(database),
     ready: async () => {},
-    close: async () => database.close(),
+    async close() {
+      await bus.close();
+      database.close();
+    },
   };
   check.set(true);
   return stores;
 }
 
-function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
-  const redis = createRedisConnector({ url: redisUrl })("commands");
+function openRedis({ redisUrl, logger, check, busObserver = {} }: StoresOptions): Stores {
+  const connect = createRedisConnector({ url: redisUrl });
+  const redis = connect("commands");
+  const bus = createBus({ log: createRedisLog({ connect }), observer: busObserver });
   check.set(false, "connecting to Redis");
   tellRedisState(redis, logger, (ok, detail) => check.set(ok, detail));
   return {
@@ -102,14 +125,17 @@ function openRedis({ redisUrl, logger, check }: StoresOptions): Stores {
     signingKeys: createRedisSigningKeyStore(redis),
     refreshFamilies: createRedisRefreshFamilyStore(redis),
     revocations: createRedisRevocationStore(redis),
+    revocationJournal: createRedisRevocationJournal(redis),
     clients: createRedisClientStore(redis),
     apiKeys: createRedisApiKeyStore(redis),
+    bus,
     lockout: createRedisLockoutStore(redis),
     secondFactors: createRedisSecondFactorStore(redis),
     async ready(signal) {
       if (redis.status !== "ready") await once(redis, "ready", { signal });
     },
     async close() {
+      await bus.close();
       redis.disconnect();
     },
   };

@@ -4,6 +4,7 @@ import { ConfigError } from "../shared/config/config.ts";
 import type { Metrics } from "../shared/metrics/metrics.ts";
 import type { Route } from "../shared/rpc/edge/routes.ts";
 import { ServiceError } from "../shared/service-error.ts";
+import { createBusRevocationFeed } from "./adapters/bus-revocation-feed.ts";
 import type { AuthConfig } from "./config.ts";
 import type { ApiKeys } from "./domain/api-keys.ts";
 import type { Clock } from "./domain/clock.ts";
@@ -13,7 +14,8 @@ import { createClientVerifier } from "./domain/credentials/client-secret.ts";
 import type { Verifier } from "./domain/credentials/credential.ts";
 import { createClientAuthenticator } from "./domain/oauth/client-authenticator.ts";
 import { createGrants } from "./domain/oauth/grants.ts";
-import { createPrincipalLookup } from "./domain/principals.ts";
+import { createPrincipalLookup, type PrincipalLookup } from "./domain/principals.ts";
+import type { RevocationFeed } from "./domain/revocation-feed.ts";
 import { type Announce, createRevocations, type Revocations } from "./domain/revocations.ts";
 import { createSecretBox } from "./domain/secret-box.ts";
 import type { Sessions } from "./domain/sessions.ts";
@@ -23,9 +25,11 @@ import { createKeyRing, type KeyRing } from "./domain/tokens/key-ring.ts";
 import { createLiveTokens } from "./domain/tokens/live-tokens.ts";
 import { createTokenIssuer, type TokenIssuer } from "./domain/tokens/token-issuer.ts";
 import { encryptionKeysOf } from "./encryption-keys.ts";
+import { followRevocations } from "./follow-revocations.ts";
 import { paths } from "./oauth/metadata.ts";
 import { oauthRoutes } from "./oauth/routes.ts";
 import { createTokenEndpoint } from "./oauth/token-endpoint.ts";
+import { createRevocationMetrics } from "./revocation-metrics.ts";
 import type { Stores } from "./stores.ts";
 import { createTokenMetrics } from "./token-metrics.ts";
 import { largestSkewMs, longestAccessTokenMs } from "./token-settings.ts";
@@ -56,7 +60,9 @@ export interface Tokens {
   /** Verifies OAuth clients by their secrets. */
   readonly client: Verifier<"client">;
   readonly introspect: Introspect;
+  readonly principals: PrincipalLookup;
   readonly revocations: Revocations;
+  readonly feed: RevocationFeed;
   /** `iss`; empty when no tokens are issued. */
   readonly issuerName: string;
   /** Undefined when no tokens are issued. */
@@ -65,12 +71,13 @@ export interface Tokens {
   /** The OAuth edge; without routes when no tokens are issued. */
   routes(authenticate: Authenticator): Route[];
   /**
-   * Reads or makes the signing keys, and tends them from now on. A store that cannot be reached yet is not an error.
+   * Follows revocations, and reads or makes the signing keys and tends them, from now on. A store that cannot be reached yet
+   * is not an error.
    *
    * @throws SecretBoxError when a key was encrypted by another than those that are configured.
    */
   start(): Promise<void>;
-  stop(): void;
+  stop(): Promise<void>;
 }
 
 /** @throws ConfigError when there is an issuer but no encryption key. */
@@ -78,10 +85,24 @@ export function createTokens(options: TokensOptions): Tokens {
   const { config, stores, sessions, apiKeys, sessionToken, clock, logger, metrics } = options;
   const issuing = createIssuing(config, stores, clock, metrics);
   const tokenMetrics = createTokenMetrics(metrics.registry);
-  const announce: Announce = (revocation) => {
-    tokenMetrics.revoked(revocation.kind);
-    issuing?.accessTokens.forget(revocation);
-    return "";
+  const revocationMetrics = createRevocationMetrics(metrics.registry);
+  const feed = createBusRevocationFeed({
+    bus: stores.bus,
+    retentionMs,
+    forget(announced) {
+      issuing?.accessTokens.forget(announced?.revocation);
+      if (announced !== undefined) revocationMetrics.applied(clock() - announced.time);
+    },
+    onGap: revocationMetrics.missed,
+    logger,
+  });
+  revocationMetrics.watch(feed);
+  const announce: Announce = async (begun) => {
+    // Here at once, there when it arrives.
+    issuing?.accessTokens.forget(begun.revocation);
+    const position = await feed.announce(begun);
+    tokenMetrics.revoked(begun.revocation.kind);
+    return position;
   };
   const { refreshFamilies: families, clients } = stores;
   const revocations = createRevocations({
@@ -89,6 +110,7 @@ export function createTokens(options: TokensOptions): Tokens {
     sessions,
     families,
     apiKeys,
+    journal: stores.revocationJournal,
     announce,
     clock,
     retentionMs,
@@ -126,6 +148,7 @@ export function createTokens(options: TokensOptions): Tokens {
     skewMs: config.tokenClockSkewMs,
   });
   let timer: NodeJS.Timeout | undefined;
+  let following: { close(): Promise<void> } | undefined;
 
   async function tend(keys: KeyRing): Promise<void> {
     try {
@@ -139,7 +162,9 @@ export function createTokens(options: TokensOptions): Tokens {
     bearerToken: createBearerTokenVerifier(sessionToken, accessToken),
     client: createClientVerifier(authenticateClient),
     introspect,
+    principals,
     revocations,
+    feed,
     issuerName,
     issuer,
     keys: issuing?.keys,
@@ -160,6 +185,7 @@ export function createTokens(options: TokensOptions): Tokens {
       });
     },
     async start() {
+      following = followRevocations({ feed, revocations, metrics: revocationMetrics, logger });
       if (issuing === undefined) {
         logger.warn("no access tokens are issued: AUTH_ISSUER is not set");
         return;
@@ -170,7 +196,10 @@ export function createTokens(options: TokensOptions): Tokens {
       });
       timer = setInterval(() => void tend(keys), tendIntervalMs).unref();
     },
-    stop: () => clearInterval(timer),
+    async stop() {
+      clearInterval(timer);
+      await following?.close();
+    },
   };
 }
 

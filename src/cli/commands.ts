@@ -1,5 +1,17 @@
 import type { Command } from "./command.ts";
+import { auditTail } from "./commands/audit-tail.ts";
+import { deadLettersDiscard, deadLettersList, deadLettersReplay } from "./commands/bus-dead-letters.ts";
+import { busStatus } from "./commands/bus-status.ts";
 import { cedarCorpus } from "./commands/cedar-corpus.ts";
+import {
+  clientCreate,
+  clientDelete,
+  clientGet,
+  clientList,
+  clientRotateSecret,
+  clientUpdate,
+} from "./commands/client.ts";
+import { doctor } from "./commands/doctor.ts";
 import { keyCreate, keyList, keyRevoke } from "./commands/key.ts";
 import { mfaEnrol } from "./commands/mfa-enrol.ts";
 import { mfaCodes, mfaRemove, mfaStatus } from "./commands/mfa-manage.ts";
@@ -10,7 +22,9 @@ import { policyActivate, policyRevisions, policyRollback } from "./commands/poli
 import { policyShadowReport, policyShadowSet, policyShadowStop } from "./commands/policy-shadow.ts";
 import { policyTest } from "./commands/policy-test.ts";
 import { policyValidate } from "./commands/policy-validate.ts";
+import { replay } from "./commands/replay.ts";
 import { sessionEnd, sessionEndAll, sessionList } from "./commands/session.ts";
+import { keysList, keysRotate } from "./commands/signing-keys.ts";
 import { userGet, userList } from "./commands/user-read.ts";
 import {
   userCreate,
@@ -23,6 +37,7 @@ import {
 
 /** Every command of the `gatehouse` tool. */
 export const COMMANDS: readonly Command[] = [
+  doctor,
   policyValidate,
   policyFormat,
   policyTest,
@@ -45,9 +60,23 @@ export const COMMANDS: readonly Command[] = [
   keyCreate,
   keyList,
   keyRevoke,
+  clientCreate,
+  clientGet,
+  clientList,
+  clientUpdate,
+  clientRotateSecret,
+  clientDelete,
+  keysRotate,
+  keysList,
   sessionList,
   sessionEnd,
   sessionEndAll,
+  auditTail,
+  replay,
+  busStatus,
+  deadLettersList,
+  deadLettersReplay,
+  deadLettersDiscard,
   mfaEnrol,
   mfaStatus,
   mfaCodes,

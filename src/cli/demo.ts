@@ -30,6 +30,7 @@ async function main(): Promise<void> {
     GATEHOUSE_PROFILE: "demo",
     LOG_FORMAT: "pretty",
     POLICY_DIR: "policies/documents",
+    DECISION_LOG_SAMPLE: "1",
     AUTH_CHECK_MAPPING: "policies/documents/check-mapping.yaml",
     // Other policies may have a schema that does not know it.
     ...(process.env.POLICY_DIR ? {} : { AUTHORIZE_CONTEXT_MFA: "true" }),

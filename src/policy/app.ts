@@ -3,6 +3,10 @@ import type { Logger } from "pino";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { PolicyAdminService } from "../../gen/gatehouse/policy/v1/policy_admin_service_pb.ts";
 import { PolicyService } from "../../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import { createAdminAudit } from "../shared/audit/admin-audit.ts";
+import { openAudit } from "../shared/audit/open-audit.ts";
+import { createBusMetrics } from "../shared/bus/bus-metrics.ts";
+import type { ClientTls } from "../shared/client/channel.ts";
 import { createServiceClient } from "../shared/client/service-client.ts";
 import { ConfigError } from "../shared/config/config.ts";
 import { assertLoopback } from "../shared/config/demo-profile.ts";
@@ -12,6 +16,8 @@ import type { ServiceApp } from "../shared/lifecycle/run-service.ts";
 import { createMetrics } from "../shared/metrics/metrics.ts";
 import { essential, serve } from "../shared/rpc/handler.ts";
 import { createHost } from "../shared/rpc/host.ts";
+import { openTls } from "../shared/tls/open-tls.ts";
+import { openTracer } from "../shared/tracing/open-tracer.ts";
 import { adminActions } from "./adapters/admin-actions.ts";
 import { createKeyAuthenticator, createRemoteAuthenticator, firstOf } from "./adapters/admin-authenticators.ts";
 import { createBusAnnouncer } from "./adapters/bus-announcer.ts";
@@ -32,6 +38,7 @@ import { createAdminHandlers } from "./handlers/admin/admin-handlers.ts";
 import { createEvaluateHandler } from "./handlers/evaluate.ts";
 import { createEvaluateBatchHandler } from "./handlers/evaluate-batch.ts";
 import { createEvaluateStreamHandler } from "./handlers/evaluate-stream.ts";
+import { openDecisionLog } from "./open-decision-log.ts";
 import { followPolicyDirectory } from "./policy-directory-source.ts";
 import { createPolicyMetrics } from "./policy-metrics.ts";
 import { usePolicyStore } from "./policy-store-source.ts";
@@ -42,7 +49,7 @@ import { streamCodec } from "./wire/stream-codec.ts";
 /**
  * Puts policy-service together from its configuration.
  *
- * @throws ConfigError, SqliteOpenError, MigrationError, RedisUrlError
+ * @throws ConfigError, CertificateError, SqliteOpenError, MigrationError, RedisUrlError
  */
 export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceApp {
   if (config.profile === "demo")
@@ -52,9 +59,14 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
   }
   const readiness = createReadiness();
   const metrics = createMetrics({ service: "policy-service" });
+  const tracer = openTracer(config, { service: "policy-service", metrics, logger });
+  const tls = openTls(config, { peerPrefix: "AUTH", logger, metrics, readiness });
   const policyMetrics = createPolicyMetrics(metrics.registry);
   const check = readiness.add("policies");
-  const stores = openPolicyStores({ ...config, logger });
+  const { registry } = metrics;
+  const stores = openPolicyStores({ ...config, logger, busObserver: createBusMetrics(registry) });
+  const { dataDir } = config;
+  const audit = openAudit({ service: "policy-service", settings: config, dataDir, bus: stores.bus, registry, logger });
   const control = createCedarControl();
 
   const policies = new ActivePolicies();
@@ -77,7 +89,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
     followsDirectory: config.policySource === "directory",
     onActivated({ revision, engine }) {
       const counts = { policies: engine.policySet.policyIds.length, entities: engine.entities.size };
-      policyMetrics.activated(counts.policies, counts.entities);
+      policyMetrics.activated(revision, counts.policies, counts.entities);
       check.set(true, `revision ${revision}`);
       logger.info({ revision, ...counts }, "policies are active");
     },
@@ -87,8 +99,9 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
   policyMetrics.observeShadow(shadow);
   policies.onChange(() => policyMetrics.entitiesChanged(policies.active?.engine.entities.size ?? 0, entities.revision));
 
-  const deciding = { policies, nextDecisionId: createDecisionIds(), observer: policyMetrics, shadow };
-  const auth = config.authAddress === "" ? undefined : createAuthClient(config.authAddress);
+  const decisionLog = openDecisionLog(config, stores.bus, audit.metrics, logger);
+  const deciding = { policies, nextDecisionId: createDecisionIds(), observer: policyMetrics, shadow, decisionLog };
+  const auth = config.authAddress === "" ? undefined : createAuthClient(config.authAddress, tls.client);
   const guard = createAdminGuard({
     authenticate: firstOf([
       ...(config.adminKey === "" ? [] : [createKeyAuthenticator(config.adminKey)]),
@@ -116,11 +129,25 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
         { evaluate: findViolations, evaluateStream: () => [] },
         { evaluate: evaluateCodec, evaluateStream: streamCodec },
       ),
-      essential(serve(PolicyAdminService, createAdminHandlers({ guard, compile, lifecycle, policies, entities }))),
+      essential(
+        serve(
+          PolicyAdminService,
+          createAdminHandlers({
+            guard,
+            audit: createAdminAudit(audit.changes, "policy"),
+            compile,
+            lifecycle,
+            policies,
+            entities,
+          }),
+        ),
+      ),
     ],
     readiness,
     logger,
     metrics,
+    tls: tls.server,
+    tracer,
     limits: hostLimits(config),
   });
 
@@ -143,6 +170,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
 
   return {
     async start() {
+      await audit.start();
       const ports = await host.start();
       policies.setBuiltIn(await builtIn);
       await source.firstLoad;
@@ -150,18 +178,23 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
     },
     async stop() {
       await host.drain();
+      await tracer?.close();
       source.close();
       await changes.close();
       auth?.close();
+      tls.close();
       await control.close();
+      await decisionLog?.close(1_000);
+      await audit.close();
       await stores.close();
     },
   };
 }
 
-function createAuthClient(address: string) {
+function createAuthClient(address: string, tls: ClientTls | undefined) {
   return createServiceClient(AuthService, {
     address,
+    tls,
     target: "auth-service",
     unavailableReason: "AUTH_UNAVAILABLE",
     deadlineMs: 2_000,

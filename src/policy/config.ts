@@ -1,12 +1,22 @@
 import * as v from "valibot";
+import { type AuditSettings, auditFields, share } from "../shared/audit/settings.ts";
 import type { ConfigFields } from "../shared/config/config.ts";
 import { type HostSettings, hostFields } from "../shared/config/host-settings.ts";
 import { boolean, duration, host, integer, oneOf, port, text } from "../shared/config/parsers.ts";
 import { type StoreSettings, storeFields } from "../shared/config/store-settings.ts";
+import { type PeerTlsSettings, peerTlsFields, type TlsSettings, tlsFields } from "../shared/config/tls-settings.ts";
+import { type TraceSettings, traceFields } from "../shared/config/trace-settings.ts";
 import type { StepUp } from "./cedar/explain.ts";
+import { createMask, type Mask } from "./domain/mask.ts";
 
 /** Settings of policy-service. */
-export interface PolicyConfig extends HostSettings, StoreSettings {
+export interface PolicyConfig
+  extends HostSettings,
+    StoreSettings,
+    TlsSettings,
+    PeerTlsSettings,
+    TraceSettings,
+    AuditSettings {
   readonly grpcHost: string;
   readonly grpcPort: number;
   readonly httpHost: string;
@@ -18,6 +28,11 @@ export interface PolicyConfig extends HostSettings, StoreSettings {
   readonly stepUps: readonly StepUp[];
   readonly shadowCpuShare: number;
   readonly skipFailingForbids: boolean;
+  readonly decisionLogSample: number;
+  readonly decisionLogDenials: boolean;
+  readonly decisionLogRate: number;
+  readonly decisionLogBytes: number;
+  readonly decisionLogMask: Mask;
   readonly streamMaxInFlight: number;
   readonly streamIdleTimeoutMs: number;
 }
@@ -76,6 +91,7 @@ export const policyFields: ConfigFields<PolicyConfig> = {
     schema: text,
     fallback: "",
   },
+  ...peerTlsFields("AUTH", "auth-service"),
   stepUps: {
     env: "POLICY_STEP_UPS",
     doc: "Context attributes that a caller could obtain, tried one by one on a DENY that is explained: `path=value`, joined by commas; values are JSON. An example: `mfa=true,session.assurance=2`.",
@@ -117,8 +133,51 @@ export const policyFields: ConfigFields<PolicyConfig> = {
     schema: duration(1_000, 86_400_000),
     fallback: "5m",
   },
+  ...tlsFields,
   ...storeFields,
+  ...auditFields,
+  decisionLogSample: {
+    env: "DECISION_LOG_SAMPLE",
+    doc: "Share of the decisions that are published on the topic `audit`, from 0 to 1.",
+    schema: share,
+    fallback: "0",
+  },
+  decisionLogDenials: {
+    env: "DECISION_LOG_DENIALS",
+    doc: "Whether every denial is, whatever that share.",
+    schema: boolean,
+    fallback: "false",
+  },
+  decisionLogRate: {
+    env: "DECISION_LOG_RATE",
+    doc: "Most decisions that are published in a second; more are dropped, and counted.",
+    schema: integer(1, 1_000_000),
+    fallback: "2000",
+  },
+  decisionLogBytes: {
+    env: "DECISION_LOG_BYTES",
+    doc: "Most that context and entities of a published decision may take; larger ones are left out of it.",
+    schema: integer(0, 65_536),
+    fallback: "16384",
+  },
+  decisionLogMask: {
+    env: "DECISION_LOG_MASK",
+    doc: "Attributes masked in published decisions, as paths joined by commas: `context.client.ip`, `entities.email` for that attribute of any entity, `*` for any name. What is named like a secret always is.",
+    schema: v.pipe(
+      v.string(),
+      v.rawTransform(({ dataset, addIssue, NEVER }): Mask => {
+        try {
+          return createMask(dataset.value.split(",").flatMap((path) => path.trim() || []));
+        } catch (error) {
+          addIssue({ message: (error as Error).message });
+          return NEVER;
+        }
+      }),
+    ),
+    fallback: "",
+  },
   ...hostFields,
+  ...traceFields,
 };
 
 /** Reads step-ups; answers what is wrong with them as a text. */

@@ -107,10 +107,14 @@ function checkBytes(text: string, min: number, max: number, field: string, viola
 }
 
 /** Why a decision came out as it did, as told by the engine's evaluation. */
-export function toReason(evaluation: Evaluation): DecisionReason {
-  if (evaluation.decision === "ALLOW") return DecisionReason.PERMITTED;
-  if (evaluation.determining.length > 0) return DecisionReason.FORBIDDEN;
-  return evaluation.indeterminate ? DecisionReason.INDETERMINATE : DecisionReason.NO_MATCH;
+export function toReason(allow: boolean, determining: number, indeterminate: boolean): DecisionReason {
+  if (allow) return DecisionReason.PERMITTED;
+  if (determining > 0) return DecisionReason.FORBIDDEN;
+  return indeterminate ? DecisionReason.INDETERMINATE : DecisionReason.NO_MATCH;
+}
+
+function reasonOf({ decision, determining, indeterminate }: Evaluation): DecisionReason {
+  return toReason(decision === "ALLOW", determining.length, indeterminate);
 }
 
 /** The answer to `Evaluate`. Made whole, as a message: on the hot path, `create` would cost as much as the decision. */
@@ -122,7 +126,7 @@ export function fromEvaluation(evaluation: Evaluation, revision: string, decisio
     errors: evaluation.errors.length === 0 ? [] : evaluation.errors.map(fromPolicyError),
     revision,
     decisionId,
-    reason: toReason(evaluation),
+    reason: reasonOf(evaluation),
   };
 }
 
@@ -133,7 +137,7 @@ export function fromItemEvaluation(evaluation: Evaluation, faults: ItemFaults): 
     decision: evaluation.decision === "ALLOW" ? Decision.ALLOW : Decision.DENY,
     determiningPolicies: evaluation.determining as string[],
     errors: evaluation.errors.length === 0 ? [] : faults.policyErrors(evaluation.errors),
-    reason: toReason(evaluation),
+    reason: reasonOf(evaluation),
   };
 }
 

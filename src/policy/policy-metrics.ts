@@ -5,7 +5,7 @@ import type { Shadow } from "./domain/shadow.ts";
 /** Metrics of policy-service beside those that every service has. */
 export interface PolicyMetrics extends DecisionObserver {
   /** A policy set was made active. */
-  activated(policyCount: number, entityCount: number): void;
+  activated(revision: string, policyCount: number, entityCount: number): void;
   /** The resident entities are others now. */
   entitiesChanged(entityCount: number, revision: number): void;
   /** An attempt to load policies failed; the last good set stays active. */
@@ -50,6 +50,12 @@ export function createPolicyMetrics(registry: Registry): PolicyMetrics {
     help: "1 while the newest policies could not be loaded and older ones are in force.",
     registers,
   });
+  const revisions = new Gauge({
+    name: "policy_active_revision",
+    help: "1 for the policy revision in force, which is the label; the same on all replicas once they agree.",
+    labelNames: ["revision"],
+    registers,
+  });
   const policies = new Gauge({ name: "policy_active_policies", help: "Policies in the active set.", registers });
   const entities = new Gauge({ name: "policy_resident_entities", help: "Entities held in memory.", registers });
   const entityRevision = new Gauge({
@@ -74,7 +80,9 @@ export function createPolicyMetrics(registry: Registry): PolicyMetrics {
       else tally.deny += 1;
       tally.failures += failed;
     },
-    activated(policyCount, entityCount): void {
+    activated(revision, policyCount, entityCount): void {
+      revisions.reset();
+      revisions.set({ revision }, 1);
       loads.inc({ result: "ok" });
       stale.set(0);
       policies.set(policyCount);

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { type Bus, createBus } from "../shared/bus/bus.ts";
+import type { BusObserver } from "../shared/bus/metrics.ts";
 import { createRedisLog } from "../shared/bus/redis-log.ts";
 import { createSqliteLog } from "../shared/bus/sqlite-log.ts";
 import { createRedisConnector } from "../shared/store/redis.ts";
@@ -27,6 +28,8 @@ export interface PolicyStoresOptions {
   /** Directory of the embedded store. */
   readonly dataDir: string;
   readonly logger: Logger;
+  /** Told how the bus fares. */
+  readonly busObserver?: BusObserver;
 }
 
 /** How often to look for what other local processes have published, in milliseconds. */
@@ -37,10 +40,10 @@ const pollMs = 25;
  *
  * @throws SqliteOpenError, MigrationError, RedisUrlError
  */
-export function openPolicyStores({ redisUrl, dataDir, logger }: PolicyStoresOptions): PolicyStores {
-  if (redisUrl !== "") return openRedis(redisUrl, logger);
+export function openPolicyStores({ redisUrl, dataDir, logger, busObserver = {} }: PolicyStoresOptions): PolicyStores {
+  if (redisUrl !== "") return openRedis(redisUrl, logger, busObserver);
   const database = openSqlite(join(dataDir, "policy.db"));
-  const bus = createBus({ log: createSqliteLog({ database, pollMs }) });
+  const bus = createBus({ log: createSqliteLog({ database, pollMs }), observer: busObserver });
   return {
     revisions: createSqliteRevisionStore(database),
     entities: createSqliteEntityRepository(database),
@@ -52,11 +55,11 @@ export function openPolicyStores({ redisUrl, dataDir, logger }: PolicyStoresOpti
   };
 }
 
-function openRedis(url: string, logger: Logger): PolicyStores {
+function openRedis(url: string, logger: Logger, observer: BusObserver): PolicyStores {
   const connect = createRedisConnector({ url });
   const redis = connect("commands");
   tellRedisState(redis, logger);
-  const bus = createBus({ log: createRedisLog({ connect }) });
+  const bus = createBus({ log: createRedisLog({ connect }), observer });
   return {
     revisions: createRedisRevisionStore(redis),
     entities: createRedisEntityRepository(redis),

@@ -19,8 +19,9 @@ export function clusters(settings: EnvoySettings): Json[] {
       ...http2,
       circuit_breakers: { thresholds: [{ max_connections: 100, max_requests: 4_096, max_retries: 16 }] },
       outlier_detection: outliers(settings),
+      ...authTls(settings, ["h2"]),
     }),
-    replicas("auth-edge", authHttp, { lb_policy: "ROUND_ROBIN" }),
+    replicas("auth-edge", authHttp, { lb_policy: "ROUND_ROBIN", ...authTls(settings, ["http/1.1"]) }),
     cluster("upstream", upstream, { lb_policy: "LEAST_REQUEST" }),
     ...(upstreamGrpc === undefined
       ? []
@@ -37,6 +38,34 @@ export function clusters(settings: EnvoySettings): Json[] {
         ]),
     ...(connectionsPort === undefined ? [] : [replicas("auth-connections", authGrpc, { lb_policy: "ROUND_ROBIN" })]),
   ];
+}
+
+/** Name of the file that tells the proxy its certificate towards auth-service. */
+export const clientSecretFile = "client-secret.json";
+
+/** What the proxy proves and wants proved towards an auth-service that serves TLS of its own. */
+function authTls({ authTls: tls }: EnvoySettings, protocols: readonly string[]): Fields {
+  if (tls === undefined) return {};
+  const { directory, authority, serverName } = tls;
+  const source = { path: join(directory, clientSecretFile), watched_directory: { path: directory } };
+  const secret = { name: "client", sds_config: { resource_api_version: "V3", path_config_source: source } };
+  return {
+    transport_socket: {
+      name: "envoy.transport_sockets.tls",
+      typed_config: {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        sni: serverName,
+        common_tls_context: {
+          alpn_protocols: [...protocols],
+          tls_certificate_sds_secret_configs: [secret],
+          validation_context: {
+            trusted_ca: { filename: authority },
+            match_typed_subject_alt_names: [{ san_type: "DNS", matcher: { exact: serverName } }],
+          },
+        },
+      },
+    },
+  };
 }
 
 function outliers(settings: EnvoySettings): Json {

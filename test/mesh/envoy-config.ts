@@ -97,7 +97,11 @@ function workloadRoutes({ upstreamGrpc }: EnvoySettings): Json[] {
 /** As k8s/istio/virtual-services.yaml has it: reads are retried on UNAVAILABLE too, streams have no timeout. */
 function policyRoute(method: string, isRead: boolean): Json {
   const path = `/gatehouse.policy.v1.PolicyService/${method}`;
-  if (!isRead) return { match: { prefix: path }, route: { cluster: "policy", timeout: "0s" } };
+  if (!isRead) {
+    // What Istio gives a route that names no retries.
+    const retry_policy = retries("connect-failure,refused-stream,unavailable,cancelled");
+    return { match: { prefix: path }, route: { cluster: "policy", timeout: "0s", retry_policy } };
+  }
   const retryOn = "unavailable,connect-failure,refused-stream,reset-before-request";
   return {
     match: { path },

@@ -1,6 +1,6 @@
 /** What callers notice behind Envoy when replicas die, are replaced, or are added: as little as can be. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, afterEach, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
@@ -29,12 +29,31 @@ after(async () => {
   await mesh?.close();
 });
 
+/** Whatever a test leaves behind when it fails, so that the next ones tell of themselves alone. */
+const loads = new Set<Load>();
+const killed = new Set<Replica>();
+afterEach(async () => {
+  await Promise.all([...loads].map((load) => load.stop()));
+  loads.clear();
+  for (const replica of killed) {
+    mesh.forget(replica);
+    await mesh.add(replica.name);
+  }
+  killed.clear();
+});
+
+async function kill(replica: Replica): Promise<void> {
+  killed.add(replica);
+  await mesh.kill(replica);
+}
+
 /** alice edits, which she may; bob does, which he may not. */
 function startBoth(perSecond: number): { readonly allowed: Load; readonly forbidden: Load; stop(): Promise<void> } {
   const edit = (token: string) => () =>
     caller.ask("/docs/handbook", { method: "PUT", headers: { authorization: `Bearer ${token}` }, body: "text" });
   const allowed = startLoad(perSecond, edit(alice));
   const forbidden = startLoad(perSecond / 4, edit(bob));
+  loads.add(allowed).add(forbidden);
   return {
     allowed,
     forbidden,
@@ -80,11 +99,11 @@ test("both replicas take part, and every request is decided", async () => {
 });
 
 test("an auth-service replica that dies is ejected, and nothing is let through that may not", async () => {
-  const [killed] = mesh.replicas.auth;
-  assert.ok(killed);
+  const [victim] = mesh.replicas.auth;
+  assert.ok(victim);
   const load = startBoth(100);
   await sleep(500);
-  await mesh.kill(killed);
+  await kill(victim);
   await until(
     "the replica is ejected",
     async () => (await stat("cluster.auth.outlier_detection.ejections_active")) === 1,
@@ -114,22 +133,18 @@ test("an auth-service replica that dies is ejected, and nothing is let through t
     );
     assert.notEqual(code, 14);
   }
-  mesh.forget(killed);
-  await mesh.add("auth");
 });
 
 test("a policy-service replica that dies is not noticed: what it was asked is asked of the other", async () => {
-  const [killed] = mesh.replicas.policy;
-  assert.ok(killed);
+  const [victim] = mesh.replicas.policy;
+  assert.ok(victim);
   const load = startBoth(100);
   await sleep(500);
-  await mesh.kill(killed);
+  await kill(victim);
   await sleep(2_000);
   await load.stop();
   assertAll(load.allowed, 200);
   assertAll(load.forbidden, 403);
-  mesh.forget(killed);
-  await mesh.add("policy");
 });
 
 test("both services are replaced under load, and no request that may pass fails", async () => {
@@ -175,6 +190,7 @@ test("a new replica receives load within the age of a connection, where only con
     const { principal } = await client.authenticate({ credential: { case: "bearerToken", value: alice } });
     return { status: principal?.id === "alice" ? 200 : 500 };
   });
+  loads.add(load);
   await sleep(500);
   const added = await mesh.add("auth");
   const began = Date.now();

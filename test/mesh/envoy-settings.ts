@@ -39,6 +39,8 @@ export interface EnvoySettings {
     readonly key: string;
     readonly authority: string;
   };
+  /** auth-service serves TLS of its own: files of the authority and of the client's certificate and key, which are followed. */
+  readonly authTls?: { readonly directory: string; readonly authority: string; readonly serverName: string };
   /** Directory of endpoint files (envoy-endpoints.ts) that are followed, in place of the lists of replicas above. */
   readonly endpoints?: string;
 }

@@ -84,6 +84,7 @@ export async function startMesh(options: MeshOptions = {}): Promise<Mesh> {
     // A machine of two cores that starts processes under load is slower than a cluster: what is proved is that answers
     // are right and come, not how soon.
     POLICY_TIMEOUT: "1s",
+    OVERLOAD_TARGET_DELAY: "1s",
     POLICY_ADDRESS: `127.0.0.1:${ports.policy}`,
     REDIS_URL: redis.url,
     DATA_DIR: directory,

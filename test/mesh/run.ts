@@ -8,7 +8,9 @@ const suites = [
   "envoy-fails-closed.ts",
   "envoy-check.ts",
   "envoy-mutual-tls.ts",
+  "envoy-peer.ts",
   "envoy-resilience.ts",
+  "envoy-certificates.ts",
   "readme.ts",
 ];
 

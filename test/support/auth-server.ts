@@ -20,6 +20,8 @@ import { freePort } from "./ports.ts";
 export interface AuthServer {
   /** URL of the HTTP edge, and the issuer of its tokens. */
   readonly url: string;
+  /** Host and port of the gRPC port. */
+  readonly grpcAddress: string;
   readonly client: Client<typeof AuthService>;
   /** Another connection to its store. */
   readonly stores: Stores;
@@ -52,6 +54,9 @@ export async function startAuthServer({ env = {}, clock = Date.now }: AuthServer
     ARGON2_MEMORY_KIB: "8192",
     ARGON2_PASSES: "1",
     DRAIN_GRACE: "1s",
+    // What a slow machine takes longer for is not to be refused.
+    OVERLOAD_TARGET_DELAY: "60s",
+    OVERLOAD_INTERVAL: "60s",
     ...env,
   });
   const logger = createLogger({ service: "test", level: "silent" });
@@ -61,6 +66,7 @@ export async function startAuthServer({ env = {}, clock = Date.now }: AuthServer
   await app.start();
   return {
     url,
+    grpcAddress: `127.0.0.1:${grpcPort}`,
     client: createClient(AuthService, createGrpcTransport({ baseUrl: `http://127.0.0.1:${grpcPort}` })),
     stores,
     async keys() {

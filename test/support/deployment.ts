@@ -24,7 +24,10 @@ export interface Deployment {
 }
 
 /** Starts both services and waits until they serve; fails with their output when one ends. */
-export async function startDeployment(env: Readonly<Record<string, string>> = {}): Promise<Deployment> {
+export async function startDeployment(
+  env: Readonly<Record<string, string>> = {},
+  isReady: (httpPort: number) => Promise<boolean> = isEdgeReady,
+): Promise<Deployment> {
   const dataDir = mkdtempSync(join(tmpdir(), "gatehouse-test-"));
   const ports = {
     auth: await freePort(),
@@ -53,7 +56,7 @@ export async function startDeployment(env: Readonly<Record<string, string>> = {}
     const child = startChildService({
       entry: `src/${name}/main.ts`,
       env: fullEnv,
-      isReady: () => isEdgeReady(name === "auth" ? ports.authHttp : ports.policyHttp),
+      isReady: () => isReady(name === "auth" ? ports.authHttp : ports.policyHttp),
       onLine: (line) => output.push(`${name}: ${line}`),
     });
     await child.ready.catch((cause: Error) => {

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Redis } from "ioredis";
+import { Cluster, Redis } from "ioredis";
 import { freePort } from "./ports.ts";
 import { redisServerBinary } from "./redis-binary.ts";
 
@@ -23,7 +23,10 @@ export interface RedisServer {
 }
 
 export interface RedisServerOptions {
-  /** Makes it a Redis Cluster of one node that holds every slot. */
+  /**
+   * Makes it a Redis Cluster of one node that holds every slot. Where `TEST_REDIS_CLUSTER` has the port of a node of a cluster that
+   * runs, that one is emptied and used instead.
+   */
   readonly cluster?: boolean;
   /** Password that it asks for. */
   readonly password?: string;
@@ -31,6 +34,8 @@ export interface RedisServerOptions {
 
 /** Starts a Redis server and waits until it answers. */
 export async function startRedisServer({ cluster = false, password }: RedisServerOptions = {}): Promise<RedisServer> {
+  const running = process.env.TEST_REDIS_CLUSTER;
+  if (cluster && running !== undefined) return await useCluster(Number(running));
   const dir = mkdtempSync(join(tmpdir(), "gatehouse-redis-"));
   const port = await freePort();
   let child: ChildProcess | undefined;
@@ -73,6 +78,27 @@ export async function startRedisServer({ cluster = false, password }: RedisServe
       await kill();
       rmSync(dir, { recursive: true, force: true });
     },
+  };
+}
+
+/** A cluster that somebody else starts, kills and stops. */
+async function useCluster(port: number): Promise<RedisServer> {
+  const redis = new Cluster([{ host: "127.0.0.1", port }]);
+  await once(redis, "ready");
+  await Promise.all(redis.nodes("master").map((node) => node.flushall()));
+  redis.disconnect();
+  const notOurs = (): never => {
+    throw new Error("The cluster is not this test's.");
+  };
+  return {
+    port,
+    url: `redis://127.0.0.1:${port}`,
+    get pid() {
+      return notOurs();
+    },
+    kill: notOurs,
+    start: notOurs,
+    stop: async () => {},
   };
 }
 

@@ -35,7 +35,7 @@ async function run(job: LoadJob): Promise<LoadResult> {
         clients[next % clients.length]!.add(next, now);
       }
       for (const client of clients) client.turn(now);
-      if (next < total || now < outcomes.due[total - 1]! + deadlineMs + 10) setImmediate(turn);
+      if (outcomes.unsettled > 0) setImmediate(turn);
       else resolve();
     };
     turn();

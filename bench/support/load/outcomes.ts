@@ -4,6 +4,8 @@ import type { Latency, LoadResult } from "./job.ts";
 export class Outcomes {
   /** When each call was due. */
   readonly due: Float64Array;
+  /** Calls of which it is not known yet. */
+  unsettled: number;
   private readonly first: number;
   private readonly deadlineMs: number;
   private readonly latencies: Float64Array;
@@ -17,6 +19,7 @@ export class Outcomes {
   /** @param first Number of the first call that counts; those before are for warming up. */
   constructor(total: number, first: number, deadlineMs: number) {
     this.due = new Float64Array(total);
+    this.unsettled = total;
     this.latencies = new Float64Array(total);
     this.first = first;
     this.deadlineMs = deadlineMs;
@@ -29,6 +32,7 @@ export class Outcomes {
   }
 
   recordAnswer(call: number, now: number): void {
+    this.unsettled -= 1;
     if (call < this.first) return;
     const latency = now - this.due[call]!;
     if (latency > this.deadlineMs) this.expired += 1;
@@ -36,14 +40,17 @@ export class Outcomes {
   }
 
   recordRefusal(call: number): void {
+    this.unsettled -= 1;
     if (call >= this.first) this.refused += 1;
   }
 
   recordHeldBack(call: number): void {
+    this.unsettled -= 1;
     if (call >= this.first) this.heldBack += 1;
   }
 
   recordExpiry(call: number): void {
+    this.unsettled -= 1;
     if (call >= this.first) this.expired += 1;
   }
 

@@ -21,8 +21,9 @@ const passedOn: ReadonlySet<StatusCode> = new Set([
  * an error.
  */
 export function createPolicyDecisions(client: Pick<DecisionClient, "evaluate">, retryAfterMs: number): DecisionPoint {
-  return async (request, { deadline, signal }) => {
-    const answer = await client.evaluate(evaluateRequest(request), { deadline, signal }).catch((error: unknown) => {
+  return async (request, { deadline, signal, traceparent, requestId }) => {
+    const options = { deadline, signal, traceparent, requestId };
+    const answer = await client.evaluate(evaluateRequest(request), options).catch((error: unknown) => {
       if (error instanceof ServiceError && passedOn.has(error.code)) throw error;
       throw policyUnavailable(retryAfterMs, error);
     });

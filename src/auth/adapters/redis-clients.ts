@@ -23,6 +23,13 @@ if #ARGV > 0 then redis.call('HSET', KEYS[1], unpack(ARGV)) end
 return 1
 `);
 
+/** Keys: client. Arguments: JSON of the hashes that are expected, and of new ones. Answers whether they were as expected. */
+const replaceSecretsScript = script(`
+if redis.call('HGET', KEYS[1], 'secretHashes') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'secretHashes', ARGV[2])
+return 1
+`);
+
 /** Keys: client, index. Arguments: id. Answers whether there was such a client. */
 const deleteScript = script(`
 redis.call('ZREM', KEYS[2], ARGV[1])
@@ -52,6 +59,8 @@ export function createRedisClientStore(redis: Redis | Cluster): ClientStore {
     create: async (client) =>
       (await run(createScript, [clientKey(client.id), clientIndexKey], [client.id, ...toFields(client)])) === 1,
     update: async (id, changes) => (await run(updateScript, [clientKey(id)], toFields(changes))) === 1,
+    replaceSecrets: async (id, before, after) =>
+      (await run(replaceSecretsScript, [clientKey(id)], [JSON.stringify(before), JSON.stringify(after)])) === 1,
     delete: async (id) => (await run(deleteScript, [clientKey(id), clientIndexKey], [id])) === 1,
     async list(after, limit) {
       const start = after === "" ? "-" : `(${after}`;

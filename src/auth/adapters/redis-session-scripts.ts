@@ -22,6 +22,7 @@ end
  * then the fields.
  *
  * Ends what has expired, then the oldest until there is room, then adds: under any concurrency no more than the limit are left.
+ * Answers the ids of those that ended for want of room.
  */
 export const addScript: RedisScript = script(`
 ${endSession}
@@ -36,8 +37,9 @@ for _, other in ipairs(redis.call('ZRANGE', index, 0, -1)) do
     redis.call('ZREM', index, other)
   end
 end
+local ended = {}
 while redis.call('ZCARD', index) >= tonumber(limit) do
-  endSession(prefix, idPrefix, redis.call('ZPOPMIN', index)[1])
+  ended[#ended + 1] = endSession(prefix, idPrefix, redis.call('ZPOPMIN', index)[1])[1] or nil
 end
 local pairs = {}
 for i, name in ipairs({ ${quotedFields} }) do
@@ -48,6 +50,7 @@ redis.call('PEXPIREAT', key, dropIdle)
 redis.call('SET', idKey, tokenHash, 'PXAT', drop)
 redis.call('ZADD', index, fields[4], tokenHash)
 if redis.call('PTTL', index) < 0 then redis.call('PEXPIREAT', index, drop) else redis.call('PEXPIREAT', index, drop, 'GT') end
+return ended
 `);
 
 /** Keys: session id. Arguments: prefix of sessions. Answers the token hash and the fields, or nothing. */

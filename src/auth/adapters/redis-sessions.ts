@@ -40,7 +40,8 @@ export function createRedisSessionStore(redis: Redis | Cluster): SessionStore {
       ];
       const dropTimes = [session.idleExpireTime + slackMs, session.expireTime + slackMs];
       const prefixes = [sessionKeyPrefix(partition), sessionIdKeyPrefix(partition)];
-      await run(addScript, keys, [...prefixes, tokenHash, limit, ...dropTimes, ...toFields(session)]);
+      const args = [...prefixes, tokenHash, limit, ...dropTimes, ...toFields(session)];
+      return (await run(addScript, keys, args)) as string[];
     },
     async find({ partition, tokenHash }) {
       try {

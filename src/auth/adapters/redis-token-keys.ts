@@ -33,3 +33,6 @@ export function clientKey(id: string): string {
 
 /** Sorted set: ids of all OAuth clients, all of score 0, in the order of their bytes. */
 export const clientIndexKey = "gatehouse:{clients}:index";
+
+/** Sorted set: revocations that were begun, as JSON, by the time when they were. */
+export const begunRevocationsKey = "gatehouse:{revocations}:begun";

@@ -138,14 +138,20 @@ for (const [name, open] of Object.entries(storeBackends)) {
       assert.equal(await store.find(key), undefined);
     });
 
-    it("give way to new ones, the oldest first", async () => {
+    it("give way to new ones, the oldest first, and that is told", async () => {
       const opened = [];
+      const told: string[] = [];
+      sessions = create({ onCrowdedOut: (id) => told.push(id) });
       for (let n = 0; n < 7; n += 1) {
         now += 1;
         opened.push(await sessions.open(user, ["pwd"], epoch));
       }
       const alive = await Promise.all(opened.map(async ({ token }) => (await sessions.use(token)) !== undefined));
       assert.deepEqual(alive, [false, false, true, true, true, true, true]);
+      assert.deepEqual(
+        told,
+        opened.slice(0, 2).map(({ session }) => session.id),
+      );
       assert.deepEqual(
         (await sessions.list(user)).map(({ id }) => id),
         opened

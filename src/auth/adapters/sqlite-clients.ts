@@ -31,6 +31,15 @@ export function createSqliteClientStore(database: DatabaseSync, clock: Clock): C
           return true;
         }),
       ),
+    replaceSecrets: (id, before, after) =>
+      guarded(() =>
+        transaction(database, () => {
+          const client = find(id);
+          if (client === undefined || JSON.stringify(client.secretHashes) !== JSON.stringify(before)) return false;
+          update.run(JSON.stringify({ ...client, secretHashes: after }), id);
+          return true;
+        }),
+      ),
     delete: (id) => guarded(() => remove.run(id).changes === 1),
     list: (after, limit) => guarded(() => selectAfter.all(after, limit).map((row) => fromRow(row)!)),
     useAssertion: (client, assertionId, expireTime) =>

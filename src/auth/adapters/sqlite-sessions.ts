@@ -37,7 +37,7 @@ export function createSqliteSessionStore(database: DatabaseSync): SessionStore {
   const removeExpiredOfUser = database.prepare("DELETE FROM sessions WHERE user = ? AND idle_expire_time <= ?");
   const removeBeyond = database.prepare(
     `DELETE FROM sessions WHERE sequence IN
-      (SELECT sequence FROM sessions WHERE user = ? ORDER BY create_time DESC, sequence DESC LIMIT -1 OFFSET ?)`,
+      (SELECT sequence FROM sessions WHERE user = ? ORDER BY create_time DESC, sequence DESC LIMIT -1 OFFSET ?) RETURNING id`,
   );
   const sweep = database.prepare(
     `DELETE FROM sessions WHERE sequence IN
@@ -52,8 +52,9 @@ export function createSqliteSessionStore(database: DatabaseSync): SessionStore {
           const times = [createTime, lastUsedTime, idleExpireTime, expireTime];
           sweep.run(createTime);
           removeExpiredOfUser.run(user, createTime);
-          removeBeyond.run(user, limit - 1);
+          const ended = removeBeyond.all(user, limit - 1);
           insert.run(tokenHash, id, user, JSON.stringify(amr), ...times, epoch);
+          return ended.map((row) => String(row.id));
         }),
       ),
     find: ({ tokenHash }) => guarded(() => fromRow(select.get(tokenHash))),

@@ -41,4 +41,12 @@ export const tokenMigrations: readonly string[] = [
     document TEXT NOT NULL
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  CREATE TABLE begun_revocations (
+    id TEXT PRIMARY KEY,
+    time INTEGER NOT NULL,
+    document TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX begun_revocations_by_time ON begun_revocations (time);
+  `,
 ];

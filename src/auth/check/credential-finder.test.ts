@@ -5,6 +5,7 @@ import { type RequestFields, requestOf } from "./testing/request.ts";
 
 const places: CredentialPlaces = {
   bearer: true,
+  issuers: [],
   apiKeyHeader: "x-api-key",
   sessionCookie: "session",
   peer: "certificate",

@@ -1,12 +1,16 @@
 import type { Credential } from "../domain/credentials/credential.ts";
+import { issuerOf } from "../domain/external/unverified-token.ts";
+import { forwardedClientUri } from "../domain/forwarded-client-cert.ts";
+import { parseSpiffeId } from "../domain/spiffe-id.ts";
 import { cookieValue } from "./cookies.ts";
-import { forwardedClientUri } from "./forwarded-client-cert.ts";
 import type { CheckedRequest } from "./request.ts";
 
 /** Where credentials are looked for, in this order. */
 export interface CredentialPlaces {
   /** Whether `Authorization: Bearer …` is read. */
   readonly bearer: boolean;
+  /** Issuers other than this service whose tokens are taken as bearer tokens. */
+  readonly issuers: readonly string[];
   /** Lower-case name of the header with an API key; undefined: none is read. */
   readonly apiKeyHeader: string | undefined;
   /** Name of the cookie with a session token; undefined: none is read. */
@@ -36,8 +40,6 @@ const maxKeyLength = 256;
 /** RFC 6750 section 2.1. */
 const bearer = /^bearer +([A-Za-z0-9._~+/-]+=*) *$/i;
 const token = /^[!-~]+$/;
-/** https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE-ID.md */
-const spiffeId = /^spiffe:\/\/([a-z0-9._-]{1,255})((?:\/[A-Za-z0-9._-]+)+)$/;
 
 const malformed: FoundCredential = { kind: "malformed" };
 
@@ -57,7 +59,9 @@ function findBearer(request: CheckedRequest, places: CredentialPlaces): FoundCre
   if (value === undefined || !/^bearer(?: |$)/i.test(value)) return undefined;
   const found = bearer.exec(value)?.[1];
   if (found === undefined || found.length > maxTokenLength) return malformed;
-  return { kind: "credential", credential: { kind: "bearerToken", token: found }, header: "authorization" };
+  const issuer = places.issuers.length === 0 ? undefined : issuerOf(found);
+  const kind = issuer !== undefined && places.issuers.includes(issuer) ? "externalToken" : "bearerToken";
+  return { kind: "credential", credential: { kind, token: found }, header: "authorization" };
 }
 
 function findApiKey(request: CheckedRequest, { apiKeyHeader }: CredentialPlaces): FoundCredential | undefined {
@@ -84,7 +88,6 @@ function findPeer(request: CheckedRequest, places: CredentialPlaces): FoundCrede
   const id = peer === "certificate" ? request.sourcePrincipal : forwarded && forwardedClientUri(forwarded);
   if (id === undefined || id === "") return forwarded === undefined ? undefined : malformed;
   if (gateways.includes(id)) return undefined;
-  const [, trustDomain, path] = spiffeId.exec(id) ?? [];
-  if (trustDomain === undefined || path === undefined || /\/\.{1,2}(?:\/|$)/.test(path)) return malformed;
-  return trustDomains.includes(trustDomain) ? { kind: "workload", id } : malformed;
+  const workload = parseSpiffeId(id);
+  return workload !== undefined && trustDomains.includes(workload.trustDomain) ? { kind: "workload", id } : malformed;
 }

@@ -28,6 +28,7 @@ export interface MappingEntry {
   readonly realm: string;
   readonly credentials: {
     readonly bearer: boolean;
+    readonly issuers?: readonly string[] | undefined;
     readonly apiKeyHeader: string | null;
     readonly sessionCookie?: string | null | undefined;
     readonly peer?:
@@ -138,6 +139,7 @@ const peer = fields({
 
 const credentials = fields({
   bearer: v.optional(v.boolean("must be true or false"), true),
+  issuers: v.optional(list(v.pipe(v.string("must be text"), v.minLength(1, "must be an issuer")))),
   apiKeyHeader: v.optional(v.nullable(headerName), "x-api-key"),
   sessionCookie: v.optional(v.nullable(v.pipe(v.string("must be text"), v.regex(/^[\w.-]{1,128}$/, "must be a name")))),
   peer: v.optional(peer),

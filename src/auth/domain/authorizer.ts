@@ -28,7 +28,6 @@ export interface DecisionRequest extends AccessRequest {
 export interface DecisionCall extends Attempt {
   /** When the caller stops waiting, in milliseconds since the epoch. */
   readonly deadline?: number;
-  readonly traceparent?: string;
   readonly requestId?: string;
 }
 
@@ -97,20 +96,26 @@ export function createAccessDecider(options: AccessDeciderOptions): AccessDecide
   }
 
   return async (authentication, { action, resource, context }, call) => {
-    const { principal, amr } = authentication;
+    const { principal, amr, external } = authentication;
     if (!isInScope(authentication, action)) return { principal, decision: outOfScope, stepUp: [] };
     const request: DecisionRequest = {
       principal: { type: principal.type, id: principal.id },
       action,
       resource,
       context: contextOf(context, authentication),
-      ...(sendRoles ? { parents: principal.roles.map((role) => ({ type: "Role", id: role })) } : {}),
+      // Nobody else knows what another issuer says.
+      ...(sendRoles || external?.roles !== undefined ? { parents: principal.roles.map(roleEntity) } : {}),
+      ...(external?.attributes === undefined ? {} : { attributes: external.attributes }),
     };
     const decision = await decide(request, call);
     // A second factor that policies do not hear of, or that was used already, changes nothing.
     const mayStepUp = !decision.allowed && contextMfa && !amr.includes("mfa");
     return { principal, decision, stepUp: mayStepUp ? await findStepUps(request, call) : [] };
   };
+}
+
+function roleEntity(role: string): EntityName {
+  return { type: "Role", id: role };
 }
 
 export function createAuthorizer({ authenticate, ...options }: AuthorizerOptions): Authorizer {

@@ -19,7 +19,7 @@ export interface OAuthClient {
   readonly id: string;
   /** For people. */
   readonly name: string;
-  /** Hashes of its secrets (`hashClientSecret`); more than one while one replaces another. */
+  /** Hashes of its secrets (`hashClientSecret`), the newest first; more than one while one replaces another. */
   readonly secretHashes: readonly string[];
   /** Public keys of its assertions (RFC 7523). */
   readonly jwks: readonly JWK[];
@@ -46,6 +46,8 @@ export interface ClientStore {
   create(client: OAuthClient): Awaitable<boolean>;
   /** Replaces the given fields; answers false when there is no such client. */
   update(id: string, changes: ClientChanges): Awaitable<boolean>;
+  /** Replaces the hashes of the secrets, if they still are `before`; answers whether they were. */
+  replaceSecrets(id: string, before: readonly string[], after: readonly string[]): Awaitable<boolean>;
   /** Answers false when there is no such client. */
   delete(id: string): Awaitable<boolean>;
   /** At most `limit`, in the order of the bytes of their ids, after an id; from the first when it is empty. */

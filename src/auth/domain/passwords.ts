@@ -32,6 +32,8 @@ export interface PasswordCheck {
  * Both functions wait for their turn in the queue and throw what it throws.
  */
 export interface Passwords {
+  /** Throws what `check` would throw now for want of room. */
+  assertRoom(): void;
   /** Answers a PHC string. */
   hash(password: string, signal?: AbortSignal): Promise<string>;
   /**
@@ -49,6 +51,7 @@ export function createPasswords({ argon2, parameters, queue, random }: Passwords
   const dummy = formatPhc({ parameters, salt: random(saltBytes), tag: random(tagBytes) });
 
   return {
+    assertRoom: () => queue.assertRoom(),
     async hash(password, signal) {
       const salt = random(saltBytes);
       const tag = await queue.run(() => argon2(password.normalize("NFKC"), salt, parameters, tagBytes), signal);

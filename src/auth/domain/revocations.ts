@@ -1,10 +1,13 @@
+import { randomUUID } from "node:crypto";
 import { type Awaitable, chain, chainAll } from "../../shared/awaitable.ts";
 import type { ApiKeys } from "./api-keys.ts";
 import type { Clock } from "./clock.ts";
+import type { BegunRevocation, RevocationJournal } from "./revocation-journal.ts";
 import { partitionOfId } from "./session-keys.ts";
 import type { Sessions } from "./sessions.ts";
 import type { AccessToken } from "./tokens/access-tokens.ts";
 import type { RefreshFamilyStore } from "./tokens/refresh-families.ts";
+import { foldUserName } from "./user-name.ts";
 
 /** What was revoked. */
 export type Revocation =
@@ -38,13 +41,14 @@ export interface RevocationStore {
  *
  * Every revocation is announced here and nowhere else.
  */
-export type Announce = (revocation: Revocation) => Awaitable<string>;
+export type Announce = (begun: BegunRevocation) => Awaitable<string>;
 
 export interface RevocationsOptions {
   readonly store: RevocationStore;
   readonly sessions: Sessions;
   readonly families: RefreshFamilyStore;
   readonly apiKeys: ApiKeys;
+  readonly journal: RevocationJournal;
   readonly announce: Announce;
   readonly clock: Clock;
   /** How long a revoked subject is remembered, in milliseconds: longer than any token lives. */
@@ -53,19 +57,35 @@ export interface RevocationsOptions {
 
 /** How long a revocation outlives its token: clocks differ, and a token is accepted for a moment after its expiry. */
 const clockSlackMs = 120_000;
+/** After how long a revocation that was begun is taken for left behind, in milliseconds: longer than any call takes. */
+const leftBehindMs = 2_000;
+/** How many are carried out at once, at most. */
+const resumeLimit = 100;
 
 /** The one place where anything is revoked. */
 export interface Revocations {
-  /** Revokes and announces; answers the position of the announcement. What is gone already is revoked all the same. */
+  /**
+   * Revokes and announces; answers the position of the announcement. What is gone already is revoked all the same.
+   *
+   * It is written down first. When this throws, or the process dies, some replica carries it out all the same.
+   */
   revoke(revocation: Revocation): Promise<string>;
+  /**
+   * Carries out what was begun, here or elsewhere, and never finished; answers how many. To be called now and then.
+   *
+   * Sessions that a user has opened in the meantime end as well: rather one sign-in too many than a session left alive.
+   */
+  resume(): Promise<number>;
   /** Whether a token was revoked, whatever its session says. */
   isRevoked(token: AccessToken): Awaitable<boolean>;
   /** Whether everything that was issued to a client up to a time was revoked. */
   isClientRevoked(client: string, issueTime: number): Awaitable<boolean>;
+  /** The same of a user or a client. */
+  isSubjectRevoked(kind: RevocableSubject, id: string, issueTime: number): Awaitable<boolean>;
 }
 
 export function createRevocations(options: RevocationsOptions): Revocations {
-  const { store, sessions, families, apiKeys, announce, clock, retentionMs } = options;
+  const { store, sessions, families, apiKeys, journal, announce, clock, retentionMs } = options;
 
   // The session goes first: without it, no refresh token of it is good for anything.
   async function endSession(sessionId: string): Promise<void> {
@@ -78,8 +98,7 @@ export function createRevocations(options: RevocationsOptions): Revocations {
     if (partition !== undefined) await families.remove(partition, sessionId);
   }
 
-  async function apply(revocation: Revocation): Promise<void> {
-    const now = clock();
+  async function apply({ revocation, time }: BegunRevocation): Promise<void> {
     switch (revocation.kind) {
       case "token":
         await store.revokeToken(revocation.tokenId, revocation.expireTime + clockSlackMs);
@@ -91,25 +110,54 @@ export function createRevocations(options: RevocationsOptions): Revocations {
         await apiKeys.revoke(revocation.keyId);
         return;
       case "user": {
-        await store.revokeSubject("user", revocation.user, now, now + retentionMs);
+        await store.revokeSubject("user", revocation.user, time, time + retentionMs);
         const ended = await sessions.endAll(revocation.user);
         await Promise.all(ended.map(forgetFamily));
         return;
       }
       case "client":
-        await store.revokeSubject("client", revocation.client, now, now + retentionMs);
+        await store.revokeSubject("client", revocation.client, time, time + retentionMs);
         return;
+      default:
+        // Begun by a newer version, which must be the one to finish it.
+        throw new Error(`A revocation of an unknown kind: ${(revocation as { kind: string }).kind}`);
     }
   }
 
   function isRevokedOf(kind: RevocableSubject, id: string, issueTime: number): Awaitable<boolean> {
-    return chain(store.revokedUpTo(kind, id), (time) => issueTime <= time);
+    // Users are revoked by their folded names; those of other issuers have names of any form.
+    const name = kind === "user" ? foldUserName(id) : id;
+    return chain(store.revokedUpTo(kind, name), (time) => issueTime <= time);
+  }
+
+  async function carryOut(begun: BegunRevocation): Promise<string> {
+    await apply(begun);
+    return await announce(begun);
   }
 
   return {
     async revoke(revocation) {
-      await apply(revocation);
-      return await announce(revocation);
+      const begun = { id: randomUUID(), time: clock(), revocation };
+      await journal.begin(begun);
+      const position = await carryOut(begun);
+      // Nobody has to wait for this; at worst it is carried out twice.
+      void (async () => journal.finish(begun))().catch(() => undefined);
+      return position;
+    },
+    async resume() {
+      const left = await journal.unfinished(clock() - leftBehindMs, resumeLimit);
+      const failures: unknown[] = [];
+      for (const begun of left) {
+        try {
+          await carryOut(begun);
+          await journal.finish(begun);
+        } catch (error) {
+          // It stays where it is, and does not keep the others from their turn.
+          failures.push(error);
+        }
+      }
+      if (failures.length > 0) throw failures[0];
+      return left.length;
     },
     isRevoked({ id, principalType, subject, sessionId, clientId, issueTime }) {
       const checks = [store.isTokenRevoked(id)];
@@ -121,5 +169,6 @@ export function createRevocations(options: RevocationsOptions): Revocations {
       return chainAll(checks, (answers) => answers.includes(true));
     },
     isClientRevoked: (client, issueTime) => isRevokedOf("client", client, issueTime),
+    isSubjectRevoked: isRevokedOf,
   };
 }

@@ -1,4 +1,4 @@
-import { type Awaitable, chain } from "../../shared/awaitable.ts";
+import { type Awaitable, chain, chainAll } from "../../shared/awaitable.ts";
 import type { Clock, RandomBytes } from "./clock.ts";
 import { newSessionId, newSessionToken, partitionOfId, type SessionKey, sessionKeyOf } from "./session-keys.ts";
 
@@ -36,8 +36,11 @@ export interface FoundSession {
  * for the caller to judge.
  */
 export interface SessionStore {
-  /** Adds a session and, in the same step, ends the user's oldest so that no more than `limit` are left alive. */
-  add(key: SessionKey, session: Session, limit: number): Awaitable<void>;
+  /**
+   * Adds a session and, in the same step, ends the user's oldest so that no more than `limit` are left alive; answers the ids
+   * of those.
+   */
+  add(key: SessionKey, session: Session, limit: number): Awaitable<readonly string[]>;
   find(key: SessionKey): Awaitable<Session | undefined>;
   /** Finds a session by its id, and where it is. */
   findById(partition: string, id: string): Awaitable<FoundSession | undefined>;
@@ -61,6 +64,8 @@ export interface SessionsOptions {
   readonly maxAgeMs: number;
   /** Most sessions a user can have. */
   readonly limit: number;
+  /** Told of a session that ended to make room for another, before that is answered. */
+  readonly onCrowdedOut?: (id: string) => Awaitable<unknown>;
   /** Uses closer together than this are not recorded, so that most checks only read. Default: a minute, or less when the idle timeout is short. */
   readonly touchIntervalMs?: number;
 }
@@ -97,7 +102,7 @@ export interface Sessions {
 }
 
 export function createSessions(options: SessionsOptions): Sessions {
-  const { store, clock, random, idleTimeoutMs, maxAgeMs, limit } = options;
+  const { store, clock, random, idleTimeoutMs, maxAgeMs, limit, onCrowdedOut } = options;
   const touchIntervalMs = options.touchIntervalMs ?? Math.min(60_000, idleTimeoutMs / 10);
 
   // The bounds of now hold for sessions of before too: shortening them in the configuration ends what is too old.
@@ -140,7 +145,10 @@ export function createSessions(options: SessionsOptions): Sessions {
         idleExpireTime: Math.min(now + idleTimeoutMs, expireTime),
         expireTime,
       };
-      return chain(store.add(sessionKeyOf(token)!, session, limit), () => ({ session, token }));
+      return chain(store.add(sessionKeyOf(token)!, session, limit), (ended) => {
+        if (onCrowdedOut === undefined || ended.length === 0) return { session, token };
+        return chainAll(ended.map(onCrowdedOut), () => ({ session, token }));
+      });
     },
     use(token) {
       const key = sessionKeyOf(token);

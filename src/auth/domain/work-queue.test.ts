@@ -37,7 +37,9 @@ describe("a work queue", () => {
   it("refuses what it has no room for, and says when to come back", async () => {
     const queue = createWorkQueue({ concurrency: 1, maxQueued: 1, expectedMs: 40 });
     const [first, second] = [gate(), gate()];
+    queue.assertRoom();
     const runs = [queue.run(first.task), queue.run(second.task)];
+    assert.throws(() => queue.assertRoom(), { reason: "SIGN_IN_OVERLOADED", retryAfterMs: 80 });
     await assert.rejects(queue.run(gate().task), (error: unknown) => {
       assert.ok(error instanceof ServiceError);
       assert.deepEqual(

@@ -13,6 +13,8 @@ export interface WorkQueueOptions {
 export interface WorkQueue {
   readonly running: number;
   readonly queued: number;
+  /** Refuses as `run` would now, before there is a task: what leads up to it costs something too. */
+  assertRoom(): void;
   /**
    * Runs a task when its turn comes; one whose caller has left by then does not run.
    *
@@ -55,6 +57,9 @@ export function createWorkQueue({ concurrency, maxQueued, expectedMs }: WorkQueu
     },
     get queued() {
       return waiting.size;
+    },
+    assertRoom() {
+      if (running >= concurrency && waiting.size >= maxQueued) throw signInOverloaded(expectedWaitMs());
     },
     async run(task, signal) {
       if (signal?.aborted) throw callerLeft();

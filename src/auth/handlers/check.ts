@@ -50,5 +50,6 @@ function report(cause: unknown, logger: Logger): void {
 /** The call as the caller's, not the proxy's. */
 function callFor(request: CheckedRequest, context: CallContext): DecisionCall {
   const requestId = requestIdFrom(request.header("x-request-id"));
-  return { ...callOf(context), peerAddress: request.sourceAddress, requestId };
+  const { peerPrincipal: _, forwardedClientCert: __, ...call } = callOf(context);
+  return { ...call, peerAddress: request.sourceAddress, requestId };
 }

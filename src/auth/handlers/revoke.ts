@@ -1,30 +1,36 @@
-import type { AuthService, RevokeRequest } from "../../../gen/gatehouse/auth/v1/auth_service_pb.ts";
-import type { CallContext, UnaryHandler } from "../../shared/rpc/handler.ts";
+import { AuthService, type RevokeRequest } from "../../../gen/gatehouse/auth/v1/auth_service_pb.ts";
+import type { AdminAudit } from "../../shared/audit/admin-audit.ts";
+import type { UnaryHandler } from "../../shared/rpc/handler.ts";
 import { invalidArgument } from "../../shared/service-error.ts";
 import type { Revocation, Revocations } from "../domain/revocations.ts";
 import type { Introspect } from "../domain/tokens/introspection.ts";
 import { revocationOf } from "../domain/tokens/token-revocation.ts";
 import { foldUserName } from "../domain/user-name.ts";
+import type { Guard } from "../guard.ts";
 
 export interface RevokeOptions {
   readonly revocations: Revocations;
   readonly introspect: Introspect;
-  /** Lets a call pass that may be made by its caller, and throws otherwise. */
-  readonly guard: (context: CallContext) => Promise<unknown>;
+  readonly guard: Guard;
+  readonly audit: AdminAudit;
 }
 
 /** Revokes a token for whoever presents it, and anything else for whom the guard lets pass. */
 export function createRevokeHandler(options: RevokeOptions): UnaryHandler<typeof AuthService.method.revoke> {
-  const { revocations, introspect, guard } = options;
-  return async ({ target }, context) => {
+  const { revocations, introspect, guard, audit } = options;
+  return async (request, context) => {
+    const { target } = request;
     if (target.case === "token") {
       const description = await introspect(target.value);
       if (description === undefined) return {};
       return { position: await revocations.revoke(revocationOf(description)) };
     }
     const revocation = revocationTo(target);
-    await guard(context);
-    return { position: await revocations.revoke(revocation) };
+    return await audit(
+      { method: AuthService.method.revoke, request, context },
+      () => guard(context),
+      async () => ({ position: await revocations.revoke(revocation) }),
+    );
   };
 }
 

@@ -43,6 +43,8 @@ export type PreparedContext = CedarRecord;
 
 /** One policy set over one snapshot of entities. Both are immutable; a change of either is a new engine. */
 export interface Engine {
+  /** Tells engines apart, without keeping one alive. */
+  readonly id: number;
   readonly policySet: CompiledPolicySet;
   readonly entities: EntityStore;
   /** The same policies over other entities. */
@@ -76,7 +78,10 @@ export function createEngine(parts: {
   return new CedarEngine(parts.policySet, parts.entities, parts.options ?? {});
 }
 
+let engines = 0;
+
 class CedarEngine implements Engine {
+  readonly id: number;
   readonly policySet: CompiledPolicySet;
   readonly entities: EntityStore;
   readonly #options: EngineOptions;
@@ -87,6 +92,8 @@ class CedarEngine implements Engine {
   readonly #env: Env;
 
   constructor(policySet: CompiledPolicySet, entities: EntityStore, options: EngineOptions) {
+    engines += 1;
+    this.id = engines;
     this.policySet = policySet;
     this.entities = entities;
     this.#options = options;

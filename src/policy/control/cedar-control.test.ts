@@ -94,7 +94,7 @@ test("a call that throws costs its thread, and the calls behind it get a fresh o
 });
 
 test("a call that takes too long is ended, and the calls behind it are answered", async () => {
-  const wasm = createWasmClient({ timeoutMs: 250 });
+  const wasm = createWasmClient({ timeoutMs: 700 });
   // Computing the ancestors of a chain of parents is cubic: seconds for 2,000.
   const chain = Array.from({ length: 2_000 }, (_, n) => ({
     uid: { type: "User", id: `${n}` },

@@ -11,6 +11,7 @@ import { type FieldViolation, invalidArgument, ServiceError } from "../../shared
 import { checkUid, fromItemEvaluation, toContext, toEntity, toUid } from "../convert.ts";
 import type { ActivePolicies } from "../domain/active-policies.ts";
 import { isAdminAction } from "../domain/admin-policies.ts";
+import type { DecisionLog } from "../domain/decision-log.ts";
 import type { DecisionObserver } from "../domain/decision-observer.ts";
 import { evaluate, overlay } from "../domain/evaluate.ts";
 import type { Shadow } from "../domain/shadow.ts";
@@ -22,6 +23,17 @@ export interface EvaluateBatchDependencies {
   readonly nextDecisionId: () => string;
   readonly observer: DecisionObserver;
   readonly shadow: Shadow;
+  /** Undefined when decisions are not logged. */
+  readonly decisionLog: DecisionLog | undefined;
+}
+
+/** What the items of a batch have in common. */
+interface Batch {
+  readonly snapshot: Snapshot;
+  readonly request: EvaluateBatchRequest;
+  readonly call: CallContext;
+  readonly batchId: string;
+  readonly faults: ItemFaults;
 }
 
 /** How many items are evaluated in one turn of the event loop, so that a large batch does not hold up other calls. */
@@ -33,8 +45,10 @@ export function createEvaluateBatchHandler({
   nextDecisionId,
   observer,
   shadow,
+  decisionLog,
 }: EvaluateBatchDependencies): UnaryHandler<typeof PolicyService.method.evaluateBatch> {
-  function answer(snapshot: Snapshot, request: EvaluateBatchRequest, item: BatchItem, faults: ItemFaults): BatchResult {
+  function answer(batch: Batch, item: BatchItem, index: number): BatchResult {
+    const { snapshot, request, call, faults } = batch;
     try {
       const query = toItemQuery(request, item);
       const evaluation = evaluate(policies.deciding(query.action, snapshot), query);
@@ -42,25 +56,28 @@ export function createEvaluateBatchHandler({
       if (request.revision === "" && !isAdminAction(query.action) && shadow.wants()) {
         shadow.take({ ...query, entities: request.entities.map(toEntity) }, evaluation);
       }
+      if (decisionLog?.wants(evaluation.decision === "ALLOW") && !isAdminAction(query.action)) {
+        const { peerAddress, requestId, traceparent } = call;
+        const { revision } = snapshot;
+        const decisionId = `${batch.batchId}.${index}`;
+        const asked = { ...query, entities: request.entities.map(toEntity) };
+        decisionLog.take({ query: asked, evaluation, revision, decisionId, peerAddress, requestId, traceparent });
+      }
       return result({ case: "decision", value: fromItemEvaluation(evaluation, faults) });
     } catch (error) {
       return result({ case: "error", value: faults.status(error) });
     }
   }
 
-  async function answerAll(
-    snapshot: Snapshot,
-    request: EvaluateBatchRequest,
-    call: CallContext,
-  ): Promise<BatchResult[]> {
+  async function answerAll(batch: Batch): Promise<BatchResult[]> {
     const results: BatchResult[] = [];
-    const faults = new ItemFaults();
-    for (const item of request.items) {
+    const { request, call } = batch;
+    for (const [index, item] of request.items.entries()) {
       if (results.length > 0 && results.length % itemsPerTurn === 0) {
         await nextTurn();
         if (call.signal.aborted) throw abandoned();
       }
-      results.push(answer(snapshot, request, item, faults));
+      results.push(answer(batch, item, index));
     }
     return results;
   }
@@ -68,11 +85,12 @@ export function createEvaluateBatchHandler({
   return async (request, call): Promise<EvaluateBatchResponse> => {
     const active = await policies.obtain(request.revision);
     const snapshot = request.entities.length === 0 ? active : overlay(active, request.entities.map(toEntity));
+    const batchId = nextDecisionId();
     return {
       $typeName: "gatehouse.policy.v1.EvaluateBatchResponse",
-      results: await answerAll(snapshot, request, call),
+      results: await answerAll({ snapshot, request, call, batchId, faults: new ItemFaults() }),
       revision: active.revision,
-      batchId: nextDecisionId(),
+      batchId,
     };
   };
 }

@@ -11,7 +11,7 @@ import { type Decision, toEvaluation } from "../cedar/decision.ts";
 import { checkUid, toContext, toUid } from "../convert.ts";
 import { isAdminAction } from "../domain/admin-policies.ts";
 import { ItemFaults } from "../item-faults.ts";
-import type { CompareItem, ItemEvaluator, StreamContext, StreamEntity } from "./item-evaluator.ts";
+import type { ItemEvaluator, SampleItem, StreamContext, StreamEntity } from "./item-evaluator.ts";
 import type { PolicyLists } from "./policy-lists.ts";
 import { late, overCredit } from "./rows.ts";
 
@@ -81,8 +81,8 @@ export interface ColumnsContext {
   /** When the frame arrived, as `performance.now()`. */
   readonly arrivedMs: number;
   decided(decision: Decision): void;
-  /** Takes what the shadow may want to evaluate, too; undefined when there is none. */
-  readonly compare: CompareItem | undefined;
+  /** Takes what the shadow or the decision log may want; undefined when there is neither. */
+  readonly sample: SampleItem | undefined;
   nextBatchId(): string;
 }
 
@@ -117,7 +117,7 @@ export function answerColumns(frame: ColumnFrame, columns: ColumnsContext): Colu
       const own = contextIndexes.length === 0 ? context : contextAt(contextIndexes, index, contexts, context);
       const decision = evaluator.decide(principal, action, resource, own);
       columns.decided(decision);
-      columns.compare?.(principal, action, resource, own, decision, noEntities);
+      columns.sample?.(principal, action, resource, own, decision, noEntities, index);
       decisions[index] = decision.allow ? WireDecision.ALLOW : WireDecision.DENY;
       policyLists[index] = lists.indexOf(decision.determining);
       if (decision.indeterminate) indeterminate.push(index);

@@ -5,11 +5,14 @@ import type { PreparedContext, ResolvedEntity } from "../cedar/engine.ts";
 import { EntityError, ValueError } from "../cedar/errors.ts";
 import type { CedarJsonObject, EntityUid } from "../cedar/types.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
+import { memo, type SeenUid } from "../wire/seen-uids.ts";
 
 /** An entity uid of a stream, resolved for the snapshot in use. */
 export interface StreamEntity {
   readonly uid: EntityUid;
   readonly ref: ResolvedEntity;
+  /** The engine that it was resolved for. */
+  readonly engine: number;
 }
 
 /** A context of a stream, in JSON and made ready. */
@@ -18,14 +21,15 @@ export interface StreamContext {
   readonly prepared: PreparedContext;
 }
 
-/** Offers an item that was decided to the shadow. */
-export type CompareItem = (
+/** Offers an item that was decided, by its index in the frame, to the shadow and the decision log. */
+export type SampleItem = (
   principal: StreamEntity,
   action: StreamEntity,
   resource: StreamEntity,
   context: StreamContext,
   decision: Decision,
   entities: readonly Entity[],
+  index: number,
 ) => void;
 
 /**
@@ -35,17 +39,35 @@ export class ItemEvaluator {
   readonly snapshot: Snapshot;
   /** The last decision. */
   readonly decision: Decision = createDecision();
+  readonly #engine: number;
+  readonly #singles: string[][] = [];
   readonly #query: { principal: EntityUid; action: EntityUid; resource: EntityUid; context: CedarJsonObject };
 
   constructor(snapshot: Snapshot) {
     const nobody: EntityUid = { type: "", id: "" };
     this.snapshot = snapshot;
+    this.#engine = snapshot.engine.id;
     this.#query = { principal: nobody, action: nobody, resource: nobody, context: {} };
   }
 
   /** @throws ServiceError INVALID_ARGUMENT when the uid is malformed. */
   resolve(uid: EntityUid, field: string): StreamEntity {
-    return { uid, ref: this.#refusing(field, () => this.snapshot.engine.resolve(uid)) };
+    const { engine } = this.snapshot;
+    const entity = { uid, ref: this.#refusing(field, () => engine.resolve(uid)), engine: engine.id };
+    if (memo in uid) (uid as SeenUid)[memo] = entity;
+    return entity;
+  }
+
+  /** What {@link resolve} answered for the same uid before, whose fields were checked then. */
+  known(uid: EntityUid | undefined): StreamEntity | undefined {
+    const known = (uid as SeenUid | undefined)?.[memo] as StreamEntity | undefined;
+    return known !== undefined && known.engine === this.#engine ? known : undefined;
+  }
+
+  /** The list of one determining policy, by its index: one for all decisions that it makes alone. */
+  single(policy: number): string[] {
+    this.#singles[policy] ??= [this.snapshot.engine.policySet.policyIds[policy] as string];
+    return this.#singles[policy];
   }
 
   /** @throws ServiceError INVALID_ARGUMENT naming the part of the context that is malformed. */

@@ -1,11 +1,12 @@
+import { type ItemDecision, Decision as WireDecision } from "../../../gen/gatehouse/policy/v1/decision_pb.ts";
 import type { RowItem, RowResult } from "../../../gen/gatehouse/policy/v1/stream_pb.ts";
 import { type FieldViolation, invalidArgument, ServiceError } from "../../shared/service-error.ts";
 import { type Decision, toEvaluation } from "../cedar/decision.ts";
-import { checkEntities, checkUid, fromItemEvaluation, toEntity, toUid } from "../convert.ts";
+import { checkEntities, checkUid, fromItemEvaluation, toEntity, toReason, toUid } from "../convert.ts";
 import type { ActivePolicies } from "../domain/active-policies.ts";
 import { overlay } from "../domain/evaluate.ts";
 import { ItemFaults } from "../item-faults.ts";
-import { type CompareItem, ItemEvaluator, type StreamContext } from "./item-evaluator.ts";
+import { ItemEvaluator, type SampleItem, type StreamContext } from "./item-evaluator.ts";
 
 const maxIdBytes = 64;
 
@@ -21,8 +22,8 @@ export interface RowsContext {
   readonly policies: ActivePolicies;
   /** Is told of each decision. */
   decided(decision: Decision): void;
-  /** Takes what the shadow may want to evaluate, too; undefined when there is none. */
-  readonly compare: CompareItem | undefined;
+  /** Takes what the shadow or the decision log may want; undefined when there is neither. */
+  readonly sample: SampleItem | undefined;
 }
 
 /** Answers the items of one frame, in their order; a fault of an item is its own. */
@@ -33,8 +34,7 @@ export function answerRows(items: readonly RowItem[], rows: RowsContext): RowRes
     try {
       if (index >= rows.maxInFlight) throw overCredit();
       checkId(item.id, inFlight);
-      const evaluation = toEvaluation(answerRow(item, rows), rows.evaluator.snapshot.engine.policySet.policyIds);
-      return rowResult(item.id, { case: "decision", value: fromItemEvaluation(evaluation, faults) });
+      return rowResult(item.id, { case: "decision", value: answerRow(item, index, rows, faults) });
     } catch (error) {
       return rowResult(item.id, { case: "error", value: faults.status(error) });
     }
@@ -42,7 +42,8 @@ export function answerRows(items: readonly RowItem[], rows: RowsContext): RowRes
 }
 
 function checkId(id: string, inFlight: Set<string>): void {
-  if (id === "" || Buffer.byteLength(id) > maxIdBytes) {
+  // UTF-8 takes at most three bytes for each UTF-16 unit, so only long ids need to be measured.
+  if (id === "" || (id.length * 3 > maxIdBytes && Buffer.byteLength(id) > maxIdBytes)) {
     throw invalidArgument([{ field: "id", description: `must be 1 to ${maxIdBytes} bytes` }]);
   }
   if (inFlight.has(id)) {
@@ -51,7 +52,23 @@ function checkId(id: string, inFlight: Set<string>): void {
   inFlight.add(id);
 }
 
-function answerRow(item: RowItem, rows: RowsContext): Decision {
+function answerRow(item: RowItem, index: number, rows: RowsContext, faults: ItemFaults): ItemDecision {
+  const { evaluator } = rows;
+  const principal = evaluator.known(item.principal);
+  const action = evaluator.known(item.action);
+  const resource = evaluator.known(item.resource);
+  if (principal === undefined || action === undefined || resource === undefined)
+    return answerNew(item, index, rows, faults);
+  if (item.context !== undefined || item.entities.length > 0 || item.timeoutMs > 0)
+    return answerNew(item, index, rows, faults);
+  const decision = evaluator.decide(principal, action, resource, rows.context);
+  rows.decided(decision);
+  rows.sample?.(principal, action, resource, rows.context, decision, item.entities, index);
+  return toItemDecision(decision, evaluator, faults);
+}
+
+/** Answers an item of which anything has to be checked or found first. */
+function answerNew(item: RowItem, index: number, rows: RowsContext, faults: ItemFaults): ItemDecision {
   const violations: FieldViolation[] = [];
   checkUid(item.principal, "principal", violations);
   checkUid(item.action, "action", violations);
@@ -71,8 +88,24 @@ function answerRow(item: RowItem, rows: RowsContext): Decision {
   const context = shared ? rows.context : evaluator.prepare(item.context ?? rows.context.json);
   const decision = evaluator.decide(principal, action, resource, context);
   rows.decided(decision);
-  if (base === rows.evaluator.snapshot) rows.compare?.(principal, action, resource, context, decision, item.entities);
-  return decision;
+  if (base === rows.evaluator.snapshot)
+    rows.sample?.(principal, action, resource, context, decision, item.entities, index);
+  return toItemDecision(decision, evaluator, faults);
+}
+
+function toItemDecision(decision: Decision, evaluator: ItemEvaluator, faults: ItemFaults): ItemDecision {
+  const { allow, determining, errors } = decision;
+  if (errors.length > 0 || determining.length > 1) {
+    return fromItemEvaluation(toEvaluation(decision, evaluator.snapshot.engine.policySet.policyIds), faults);
+  }
+  const [policy] = determining;
+  return {
+    $typeName: "gatehouse.policy.v1.ItemDecision",
+    decision: allow ? WireDecision.ALLOW : WireDecision.DENY,
+    determiningPolicies: policy === undefined ? [] : evaluator.single(policy),
+    errors: [],
+    reason: toReason(allow, determining.length, decision.indeterminate),
+  };
 }
 
 function rowResult(id: string, result: RowResult["result"]): RowResult {

@@ -13,12 +13,13 @@ import { type Decision, toEvaluation } from "../cedar/decision.ts";
 import type { EntityJson } from "../cedar/types.ts";
 import { checkEntities, toContext, toEntity } from "../convert.ts";
 import type { ActivePolicies } from "../domain/active-policies.ts";
+import type { AnsweredDecision, DecisionLog } from "../domain/decision-log.ts";
 import type { DecisionObserver } from "../domain/decision-observer.ts";
 import { overlay } from "../domain/evaluate.ts";
 import type { Shadow } from "../domain/shadow.ts";
 import type { Snapshot } from "../domain/snapshot.ts";
 import { answerColumns, columnItemCount, UidTable } from "./columns.ts";
-import { type CompareItem, ItemEvaluator, type StreamContext } from "./item-evaluator.ts";
+import { ItemEvaluator, type SampleItem, type StreamContext } from "./item-evaluator.ts";
 import { PolicyLists } from "./policy-lists.ts";
 import { answerRows } from "./rows.ts";
 
@@ -26,6 +27,8 @@ export interface StreamDependencies {
   readonly policies: ActivePolicies;
   readonly observer: DecisionObserver;
   readonly shadow: Shadow;
+  /** Undefined when decisions are not logged. */
+  readonly decisionLog: DecisionLog | undefined;
   readonly nextDecisionId: () => string;
   /** Most items that a stream may have in flight. */
   readonly maxInFlight: number;
@@ -40,6 +43,11 @@ const maxFrameItems = 10_000;
 /** Rows of one answer, and the characters of their policies, so that it stays well below the limit of a message. */
 const rowsPerAnswer = 1_000;
 const textPerAnswer = 131_072;
+
+/** An item of a frame that is to be logged, once its answer has a name. */
+interface SampledItem extends Pick<AnsweredDecision, "query" | "evaluation"> {
+  readonly index: number;
+}
 
 /** What a stream has once it is open. */
 interface Opened {
@@ -171,8 +179,9 @@ export class EvaluateStreamSession {
   #answerRows({ items }: RowFrame, opened: Opened): void {
     if (items.length > maxFrameItems) throw protocolError("rows.items", `must have at most ${maxFrameItems} items`);
     const { policies } = this.#dependencies;
-    const compare = this.#comparing(opened);
-    const rows = { ...opened, arrivedMs: performance.now(), decided: this.#decided, policies, compare };
+    const sampled: SampledItem[] = [];
+    const sample = this.#sampling(opened, sampled);
+    const rows = { ...opened, arrivedMs: performance.now(), decided: this.#decided, policies, sample };
     const results = answerRows(items, rows);
     this.#lastRowId = items.at(-1)?.id ?? this.#lastRowId;
     for (let from = 0; from < results.length; ) {
@@ -180,6 +189,7 @@ export class EvaluateStreamSession {
       const slice = from === 0 && to === results.length ? results : results.slice(from, to);
       const batchId = this.#dependencies.nextDecisionId();
       this.#send({ case: "rows", value: { $typeName: "gatehouse.policy.v1.RowResults", results: slice, batchId } });
+      this.#log(sampled, from, to, batchId, opened);
       from = to;
     }
   }
@@ -189,26 +199,31 @@ export class EvaluateStreamSession {
     if (count > maxFrameItems) throw protocolError("columns", `must have at most ${maxFrameItems} items`);
     this.#table.append(frame.uids, frame.resetTable, opened.evaluator);
     if (opened.lists.isFullFor(count)) opened.lists = new PolicyLists(opened.base.engine.policySet.policyIds, true);
+    const sampled: SampledItem[] = [];
     const columns = {
       ...opened,
       table: this.#table,
       arrivedMs: performance.now(),
       decided: this.#decided,
-      compare: this.#comparing(opened),
+      sample: this.#sampling(opened, sampled),
       nextBatchId: this.#dependencies.nextDecisionId,
     };
     const results = answerColumns(frame, columns);
     this.#lastFrameId = frame.frameId;
     this.#send({ case: "columns", value: results });
+    this.#log(sampled, 0, count, results.batchId, opened);
   }
 
-  /** What offers items of a frame to the shadow, if there is one and the stream is of the active policies. */
-  #comparing({ pinned, shared, base }: Opened): CompareItem | undefined {
-    const { shadow } = this.#dependencies;
-    if (pinned || shadow.comparison === undefined) return undefined;
+  /** What offers items of a frame to the shadow, if the stream is of the active policies, and to the decision log. */
+  #sampling({ pinned, shared, base }: Opened, sampled: SampledItem[]): SampleItem | undefined {
+    const { shadow, decisionLog } = this.#dependencies;
+    const compares = !pinned && shadow.comparison !== undefined;
+    if (!compares && decisionLog === undefined) return undefined;
     const { policyIds } = base.engine.policySet;
-    return (principal, action, resource, context, decision, entities) => {
-      if (!shadow.wants()) return;
+    return (principal, action, resource, context, decision, entities, index) => {
+      const compared = compares && shadow.wants();
+      const logged = decisionLog?.wants(decision.allow) ?? false;
+      if (!compared && !logged) return;
       const query = {
         principal: principal.uid,
         action: action.uid,
@@ -216,8 +231,22 @@ export class EvaluateStreamSession {
         context: context.json,
         entities: [...shared, ...entities.map(toEntity)],
       };
-      shadow.take(query, toEvaluation(decision, policyIds));
+      const evaluation = toEvaluation(decision, policyIds);
+      if (compared) shadow.take(query, evaluation);
+      if (logged) sampled.push({ index, query, evaluation });
     };
+  }
+
+  /** Logs the sampled items from one index up to another, whose answers have a name now. */
+  #log(sampled: readonly SampledItem[], from: number, to: number, batchId: string, { base }: Opened): void {
+    if (sampled.length === 0) return;
+    const { peerAddress, requestId, traceparent } = this.#context;
+    for (const { index, query, evaluation } of sampled) {
+      if (index < from || index >= to) continue;
+      const decisionId = `${batchId}.${index - from}`;
+      const decision = { query, evaluation, revision: base.revision, decisionId, peerAddress, requestId, traceparent };
+      this.#dependencies.decisionLog?.take(decision);
+    }
   }
 
   #send(frame: EvaluateStreamResponse["frame"]): void {

@@ -18,6 +18,11 @@ export interface Bus {
    *   fallen too far behind. INVALID_ARGUMENT when the message is out of bounds.
    */
   publish<D extends DescMessage>(topic: Topic<D>, message: Outgoing<D>): Promise<Position>;
+  /**
+   * Appends several messages in their order, at the cost of little more than one. When it throws, as `publish` does, some
+   * may have been published: give them identifiers, and publish all again.
+   */
+  publishAll<D extends DescMessage>(topic: Topic<D>, messages: readonly Outgoing<D>[]): Promise<void>;
   /** Position of the topic's last message: read it, then load a snapshot, then follow after it, and nothing is missed. */
   position(topic: Topic): Promise<Position>;
   /** Reads every message of a topic, as each replica does for itself. */
@@ -50,18 +55,27 @@ export function createBus({ log, observer = {}, now = Date.now }: BusOptions): B
 
   const until = (signal: AbortSignal): AbortSignal => AbortSignal.any([signal, ending.signal]);
 
+  /** Tells the observer of `count` messages published together. */
+  async function observed<T>(topic: string, count: number, append: () => Promise<T>): Promise<T> {
+    const started = performance.now();
+    let ok = false;
+    try {
+      const result = await append();
+      ok = true;
+      return result;
+    } finally {
+      observer.published?.(topic, performance.now() - started, ok, count);
+    }
+  }
+
   return {
     async publish(topic, message) {
       const body = encodeMessage(topic, message, now());
-      const started = performance.now();
-      let ok = false;
-      try {
-        const position = await log.append(topic.name, topic.maxLength, body);
-        ok = true;
-        return position;
-      } finally {
-        observer.published?.(topic.name, performance.now() - started, ok);
-      }
+      return await observed(topic.name, 1, () => log.append(topic.name, topic.maxLength, body));
+    },
+    async publishAll(topic, messages) {
+      const bodies = messages.map((message) => encodeMessage(topic, message, now()));
+      await observed(topic.name, bodies.length, () => log.appendAll(topic.name, topic.maxLength, bodies));
     },
     position: (topic) => log.last(topic.name),
     follow: (topic, options) =>

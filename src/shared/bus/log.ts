@@ -85,6 +85,8 @@ export interface LogReader {
 export interface Log {
   /** @throws ServiceError RESOURCE_EXHAUSTED (BUS_FULL) when unacknowledged messages fill the topic. */
   append(topic: string, maxLength: number, body: Uint8Array): Promise<Position>;
+  /** Appends several in their order, at the cost of little more than one; when it throws, some may have been. */
+  appendAll(topic: string, maxLength: number, bodies: readonly Uint8Array[]): Promise<void>;
   last(topic: string): Promise<Position>;
   openReader(): LogReader;
   /** Takes over up to `limit` entries that nobody has worked on for `idleMs`. */

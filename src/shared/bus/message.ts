@@ -19,7 +19,8 @@ export interface Outgoing<D extends DescMessage> {
   readonly service: string;
   /** What happened, in the topic's terms, for example `revoke`. 1 to 64 bytes. */
   readonly operation: string;
-  readonly payload: MessageInitShape<D>;
+  /** The topic's message, or that message encoded. */
+  readonly payload: MessageInitShape<D> | Uint8Array;
   /** Identifier to publish under, for one who publishes again what may have been lost. 1 to 64 bytes. Default: a new UUID. */
   readonly id?: string;
 }
@@ -44,7 +45,7 @@ export const maxPayloadBytes = 1_048_576;
  * @throws ServiceError INVALID_ARGUMENT when a field is out of its bounds.
  */
 export function encodeMessage<D extends DescMessage>(topic: Topic<D>, message: Outgoing<D>, now: number): Uint8Array {
-  const payload = toBinary(topic.schema, create(topic.schema, message.payload));
+  const payload = encodePayload(topic, message.payload);
   const id = message.id ?? randomUUID();
   const violations = [
     ...nameViolations("id", id),
@@ -56,6 +57,11 @@ export function encodeMessage<D extends DescMessage>(topic: Topic<D>, message: O
   const { service, operation } = message;
   const envelope = create(EnvelopeSchema, { id, service, operation, payload, timestamp: timestampFromMs(now) });
   return toBinary(EnvelopeSchema, envelope);
+}
+
+function encodePayload<D extends DescMessage>(topic: Topic<D>, payload: Outgoing<D>["payload"]): Uint8Array {
+  if (payload instanceof Uint8Array) return payload;
+  return toBinary(topic.schema, create(topic.schema, payload as MessageInitShape<D>));
 }
 
 function nameViolations(field: string, text: string): { field: string; description: string }[] {

@@ -9,8 +9,8 @@ export type GapReason =
 
 /** What the bus tells of itself, for metrics and logs. All are optional, must be quick, and must not throw. */
 export interface BusObserver {
-  /** A publish ended, well or not, after some milliseconds. */
-  published?(topic: string, milliseconds: number, ok: boolean): void;
+  /** A publish of some messages ended, well or not, after some milliseconds. */
+  published?(topic: string, milliseconds: number, ok: boolean, count: number): void;
   /** A follower has applied a message, some milliseconds (by two machines' clocks) after it was published. */
   followed?(topic: string, ageMs: number): void;
   gap?(topic: string, reason: GapReason): void;

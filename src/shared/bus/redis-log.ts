@@ -145,11 +145,20 @@ export function createRedisLog(options: RedisLogOptions): Log {
     };
   }
 
+  async function append(topic: string, maxLength: number, body: Uint8Array): Promise<string> {
+    const args = [toBuffer(body), maxLength, maxLength * backlogFactor + 100];
+    return String(await run(appendScript, [streamKey(topic)], args));
+  }
+
   return {
     openReader,
-    async append(topic, maxLength, body) {
-      const args = [toBuffer(body), maxLength, maxLength * backlogFactor + 100];
-      return String(await run(appendScript, [streamKey(topic)], args));
+    append,
+    async appendAll(topic, maxLength, bodies) {
+      const [first, ...others] = bodies;
+      if (first === undefined) return;
+      // The first alone, so that the script is known when the others go out together, in their order.
+      await append(topic, maxLength, first);
+      await Promise.all(others.map((body) => append(topic, maxLength, body)));
     },
     async last(topic) {
       return toEntries(await call("XREVRANGE", streamKey(topic), "+", "-", "COUNT", 1))[0]?.position ?? origin;

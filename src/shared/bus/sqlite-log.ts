@@ -179,6 +179,15 @@ export function createSqliteLog({ database, pollMs = 5, now = Date.now }: Sqlite
       wake();
       return toPosition(position);
     },
+    async appendAll(topic, maxLength, bodies) {
+      transaction(() => {
+        for (const body of bodies) {
+          trim(topic, maxLength);
+          sql.append.run({ topic, target: null, body });
+        }
+      });
+      wake();
+    },
     last: async (topic) => step(() => last(topic)),
     claim: async ({ topic, group, consumer }, idleMs, limit) =>
       transaction(() => {

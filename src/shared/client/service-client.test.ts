@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { constants, createServer as createHttp2Server } from "node:http2";
+import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { AuthService } from "../../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { Decision } from "../../../gen/gatehouse/policy/v1/decision_pb.ts";
 import { type EvaluateResponse, PolicyService } from "../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
 import { createMetrics } from "../metrics/metrics.ts";
@@ -76,7 +80,7 @@ describe("unary client", () => {
   });
 
   test("passes the request, its trace and its identifier, and answers", async () => {
-    const answer = await ask(open(), "ok:trace", {
+    const answer = await ask(open({ deadlineMs: 5_000 }), "ok:trace", {
       traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
       requestId: "r-1",
       headers: { "x-tenant": "t" },
@@ -173,7 +177,7 @@ describe("unary client", () => {
     const before = server.seen.length;
     const calls = await Promise.allSettled(Array.from({ length: 100 }, () => ask(client, "slow:50")));
     const heldBack = calls.filter((call) => call.status === "rejected").map((call) => call.reason as ServiceError);
-    assert.deepEqual([server.seen.length - before, heldBack.length], [40, 60]);
+    assert.deepEqual([server.seen.length - before, heldBack.length], [25, 75]);
     assert.deepEqual([heldBack[0]?.code, heldBack[0]?.reason], ["RESOURCE_EXHAUSTED", "OVERLOADED"]);
     assert.ok((heldBack[0]?.retryAfterMs ?? 0) > 0);
     assert.equal(client.resilience.circuit.state, "closed");
@@ -268,5 +272,41 @@ test("the breaker opens when the server is killed, and heals by itself when it i
     }
   } finally {
     client.close();
+  }
+});
+
+test("sends a call again that the server refused unread, whatever it does; but once", async () => {
+  let refusals = 0;
+  let streams = 0;
+  const server = createHttp2Server();
+  server.on("stream", (stream) => {
+    streams += 1;
+    stream.on("error", () => {});
+    if (refusals > 0) {
+      refusals -= 1;
+      stream.close(constants.NGHTTP2_REFUSED_STREAM);
+      return;
+    }
+    stream.respond({ "content-type": "application/grpc" }, { waitForTrailers: true });
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+    // An empty message.
+    stream.end(Buffer.alloc(5));
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const client = createServiceClient(AuthService, {
+    target: "auth-service",
+    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    deadlineMs: 10_000,
+  });
+  try {
+    refusals = 1;
+    await client.authorize({});
+    assert.equal(streams, 2);
+    refusals = 2;
+    assert.equal((await failure(client.authorize({}))).code, "UNAVAILABLE");
+    assert.equal(streams, 4);
+  } finally {
+    client.close();
+    server.close();
   }
 });

@@ -12,14 +12,17 @@ import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Client, type CallOptions as GrpcCallOptions, Metadata } from "@grpc/grpc-js";
 import { createResilience, type Resilience, type ResilienceOptions } from "../resilience/resilience.ts";
 import { ServiceError } from "../service-error.ts";
+import type { Tracer } from "../tracing/tracer.ts";
 import { type ChannelSettings, channelCredentials, channelOptions } from "./channel.ts";
 import { deserializer, passThrough, serialize } from "./codec.ts";
-import { fromFailedCall } from "./status.ts";
+import { fromFailedCall, wasRefusedUnread } from "./status.ts";
 import { type BidiStream, bidiStream, serverStream } from "./streams.ts";
 
 export interface ServiceClientOptions extends ResilienceOptions, ChannelSettings {
   /** Where the target listens: `host:port`, or a grpc name such as `dns:///policy-service:50052`. */
   readonly address: string;
+  /** Records traces of unary calls that are made within a sampled trace. Default: none. */
+  readonly tracer?: Tracer | undefined;
 }
 
 /** What a caller may say about one call. */
@@ -93,6 +96,28 @@ function isIdempotent(method: DescMethod): boolean {
   return method.idempotency !== MethodOptions_IdempotencyLevel.IDEMPOTENCY_UNKNOWN;
 }
 
+/** Records calls that are made within a sampled trace, their retries included, and names each to the server as its parent. */
+function traced(
+  call: UnaryCall<DescMessage, DescMessage>,
+  name: string,
+  { tracer, target }: ServiceClientOptions,
+): UnaryCall<DescMessage, DescMessage> {
+  if (tracer === undefined) return call;
+  return async (request, options = {}) => {
+    const { traceparent } = options;
+    const span = traceparent && tracer.start(name, "client", traceparent, { "server.address": target });
+    if (!span) return await call(request, options);
+    try {
+      const response = await call(request, { ...options, traceparent: span.traceparent });
+      span.end();
+      return response;
+    } catch (error) {
+      span.end(error instanceof ServiceError ? error : undefined);
+      throw error;
+    }
+  };
+}
+
 /** Connects to a service: one multiplexed HTTP/2 connection, opened by the first call, behind the target's policies. */
 export function createServiceClient<S extends DescService>(
   descriptor: S,
@@ -108,27 +133,30 @@ export function createServiceClient<S extends DescService>(
       const { signal } = callOptions;
       const bytes = serialize(method.input, request);
       const metadata = metadataOf(callOptions);
-      return resilience.execute(
-        (deadline) =>
-          new Promise((resolve, reject) => {
-            const call = client.makeUnaryRequest(
-              path,
-              passThrough,
-              deserialize,
-              bytes,
-              metadata,
-              { deadline },
-              (error, response) => {
-                signal?.removeEventListener("abort", cancel);
-                if (error !== null) reject(fromFailedCall(error));
-                else resolve(response as MessageShape<DescMessage>);
-              },
-            );
-            const cancel = (): void => call.cancel();
-            signal?.addEventListener("abort", cancel, { once: true });
-          }),
-        { deadline: callOptions.deadline, signal, idempotent },
-      );
+      const send = (deadline: number, mayRepeat: boolean): Promise<MessageShape<DescMessage>> =>
+        new Promise((resolve, reject) => {
+          const call = client.makeUnaryRequest(
+            path,
+            passThrough,
+            deserialize,
+            bytes,
+            metadata,
+            { deadline },
+            (error, response) => {
+              signal?.removeEventListener("abort", cancel);
+              if (error === null) resolve(response as MessageShape<DescMessage>);
+              else if (mayRepeat && wasRefusedUnread(error)) resolve(send(deadline, false));
+              else reject(fromFailedCall(error));
+            },
+          );
+          const cancel = (): void => call.cancel();
+          signal?.addEventListener("abort", cancel, { once: true });
+        });
+      return resilience.execute((deadline) => send(deadline, true), {
+        deadline: callOptions.deadline,
+        signal,
+        idempotent,
+      });
     };
   }
 
@@ -136,7 +164,7 @@ export function createServiceClient<S extends DescService>(
     const path = `/${descriptor.typeName}/${method.name}`;
     switch (method.methodKind) {
       case "unary":
-        return unary(method, path);
+        return traced(unary(method, path), path.slice(1), options);
       case "server_streaming":
         return (request: MessageInitShape<DescMessage>, callOptions: CallOptions = {}) => {
           const stream = client.makeServerStreamRequest(

@@ -3,7 +3,7 @@ import type { Metadata } from "@grpc/grpc-js";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { type Status, StatusSchema } from "../../../gen/google/rpc/status_pb.ts";
 import { UNSPECIFIED_REASON } from "../resilience/failures.ts";
-import { ServiceError, type ServiceErrorOptions, statusName } from "../service-error.ts";
+import { ServiceError, type ServiceErrorOptions, statusCodes, statusName } from "../service-error.ts";
 
 const detailsHeader = "grpc-status-details-bin";
 
@@ -54,4 +54,13 @@ export function fromFailedCall(failure: FailedCall): ServiceError {
     }
   }
   return new ServiceError(statusName(failure.code), failure.details, { reason: UNSPECIFIED_REASON, cause: failure });
+}
+
+/**
+ * Whether the server has refused a call before it read any of it, as it does with those that cross its wish to close the
+ * connection: such a call may be repeated at once, whatever it does (RFC 9113 section 8.7). grpc-js would do so with its
+ * retries on, which are off here; it tells of it by these words alone.
+ */
+export function wasRefusedUnread({ code, details }: FailedCall): boolean {
+  return code === statusCodes.UNAVAILABLE && details === "Stream refused by server";
 }

@@ -37,6 +37,11 @@ const secretNames: ReadonlySet<string> = new Set(
   secretWords.flatMap((words) => ["", "_", "-"].map((separator) => words.replaceAll(" ", separator))),
 );
 
+/** Whether what goes by this name is a secret, in any spelling. */
+export function isSecretName(name: string): boolean {
+  return secretNames.has(name.toLowerCase());
+}
+
 /** Spellings as they are passed to pino, which looks names up case-sensitively. */
 export const secretSpellings: readonly string[] = [
   ...secretNames,
@@ -56,7 +61,7 @@ export function redactSecrets<T>(value: T, depth = 0): T {
   let copy: Record<string, unknown> | undefined;
   for (const key of Object.keys(source)) {
     const old = source[key];
-    const redacted = secretNames.has(key.toLowerCase()) ? censor : redactSecrets(old, depth + 1);
+    const redacted = isSecretName(key) ? censor : redactSecrets(old, depth + 1);
     if (redacted === old) continue;
     copy ??= { ...source };
     copy[key] = redacted;

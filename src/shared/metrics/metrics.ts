@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from "prom-client";
+import { version } from "../version.ts";
 import { CallMetrics, type Sample } from "./call-metrics.ts";
 
 /** State of a circuit breaker as `circuit_breaker_state` shows it. */
@@ -49,6 +50,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
   register(registry, durationName, "Duration of calls in seconds; of a stream, its life.", "histogram", () =>
     [...methods.values()].flatMap((method) => [...method.durations(durationName)]),
   );
+  new Gauge({
+    name: "service_build_info",
+    help: "1, with the version of the service and of Node in its labels.",
+    labelNames: ["version", "node"],
+    registers: [registry],
+  }).set({ version, node: process.version }, 1);
   const connections = new Gauge({
     name: "service_active_connections",
     help: "Open connections on the gRPC port and the HTTP edge.",

@@ -19,8 +19,8 @@ function finish(limit: AdaptiveLimit, calls: number, outcome: () => void): void 
 /** One that has been lowered to 8 calls. */
 function lowered(max: number): AdaptiveLimit {
   const limit = new AdaptiveLimit(max);
-  for (let call = 0; call < 10; call += 1) limit.enter(now);
-  finish(limit, 10, () => limit.recordRefused(0, 1));
+  for (let call = 0; call < 16; call += 1) limit.enter(now);
+  finish(limit, 16, () => limit.recordRefused(0, 1));
   return limit;
 }
 
@@ -35,22 +35,21 @@ describe("an adaptive limit", () => {
     assert.equal(fill(limit), 1);
   });
 
-  it("falls to less than was in flight, once for calls that were in flight together", () => {
+  it("falls to half of what was in flight, once for calls that were in flight together", () => {
     const limit = lowered(1_000);
     assert.equal(limit.current, 8);
     assert.equal(fill(limit), 8);
     limit.recordRefused(2, 3);
-    assert.equal(limit.current, 6);
+    assert.equal(limit.current, 4);
   });
 
   it("rises by one for each limit's worth of answers, up to its maximum", () => {
-    const limit = lowered(10);
+    const limit = lowered(16);
     finish(limit, fill(limit), () => limit.recordAccepted());
-    finish(limit, fill(limit), () => limit.recordAccepted());
-    const after = limit.current;
-    assert.ok(after === 8 || after === 9, String(after));
-    for (let round = 0; round < 20; round += 1) finish(limit, fill(limit), () => limit.recordAccepted());
-    assert.equal(limit.current, 10);
+    // By half: no more than half of the limit is in flight when the last of them come back.
+    assert.equal(limit.current, 8);
+    for (let round = 0; round < 40; round += 1) finish(limit, fill(limit), () => limit.recordAccepted());
+    assert.equal(limit.current, 16);
   });
 
   it("does not rise while it is not reached", () => {

@@ -8,11 +8,11 @@ export interface AdaptiveLimitOptions {
 /** A target that has not refused for so long is taken to bear anything again, in milliseconds. */
 const memoryMs = 5_000;
 /** What is left of the calls in flight when the target refuses. */
-const backOff = 0.8;
+const backOff = 0.5;
 
 /**
  * Finds how many calls in flight a target can bear, as TCP finds its window (additive increase, multiplicative decrease; RFC 5681):
- * a refusal lowers the limit to less than what was in flight, once for all calls that were; after that, answers raise it by one for
+ * a refusal lowers the limit to half of what was in flight, once for all calls that were; after that, answers raise it by one for
  * each limit's worth of them. What is above the limit is not sent, so that an overloaded target is spared even the refusing.
  */
 export class AdaptiveLimit {

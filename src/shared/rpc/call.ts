@@ -1,12 +1,13 @@
 import type { Logger } from "pino";
 import { type ServiceError, statusCodes } from "../service-error.ts";
+import type { Tracer } from "../tracing/tracer.ts";
 import type { Admission } from "./admission/admission.ts";
 import type { CallContext } from "./handler.ts";
 import type { HostLimits } from "./limits.ts";
 import type { ServedMethod } from "./method.ts";
 import { logCall } from "./steps/access-log.ts";
 import { deadlineExceeded } from "./steps/deadline.ts";
-import { requestIdFrom, traceparentFrom } from "./steps/trace.ts";
+import { requestIdFrom, traceparentFrom, wellFormedParent } from "./steps/trace.ts";
 
 /** What all calls of a host share. */
 export interface CallEnvironment {
@@ -14,6 +15,8 @@ export interface CallEnvironment {
   readonly limits: HostLimits;
   readonly admission: Admission;
   readonly draining: AbortSignal;
+  /** Records traces; undefined when there is no one to tell. */
+  readonly tracer: Tracer | undefined;
 }
 
 /** setTimeout fires at once beyond this. */
@@ -51,6 +54,7 @@ export abstract class Call implements CallContext {
   }
 
   abstract get peerAddress(): string;
+  abstract get peerPrincipal(): string | undefined;
   abstract header(name: string): string | undefined;
   /** Answers with an error, unless the call is settled. */
   abstract fail(error: unknown): void;
@@ -69,7 +73,11 @@ export abstract class Call implements CallContext {
   }
 
   get traceparent(): string {
-    this.traceparentValue ??= traceparentFrom(this.header("traceparent"));
+    if (this.traceparentValue === undefined) {
+      const header = this.header("traceparent");
+      const own = traceparentFrom(header);
+      this.traceparentValue = this.environment.tracer?.sample(own, wellFormedParent(header) !== undefined) ?? own;
+    }
     return this.traceparentValue;
   }
 
@@ -119,10 +127,23 @@ export abstract class Call implements CallContext {
     const durationMs = performance.now() - this.arrivedAt;
     this.served.metrics.record(error === undefined ? 0 : statusCodes[error.code], durationMs);
     logCall(this.environment.logger, this, durationMs, error);
+    const { tracer } = this.environment;
+    // Health checks and reflection would be most of what there is.
+    if (tracer !== undefined && !this.method.startsWith("grpc.")) this.trace(tracer, error);
     if (error !== undefined) {
       this.aborted = true;
       this.controller?.abort();
     }
     return true;
+  }
+
+  private trace(tracer: Tracer, error: ServiceError | undefined): void {
+    tracer.served(this.traceparent, () => ({
+      parent: wellFormedParent(this.header("traceparent")),
+      name: this.method,
+      startedAt: this.arrivedAt,
+      attributes: { "gatehouse.request_id": this.requestId },
+      failure: error && { code: error.code, reason: error.reason },
+    }));
   }
 }

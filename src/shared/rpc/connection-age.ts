@@ -1,12 +1,10 @@
 import type { Http2Server, Http2Session } from "node:http2";
 import type { Socket } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
+import { TLSSocket } from "node:tls";
 import type { HostLimits } from "./limits.ts";
 
-/** Time that peers get to hear that a connection ends before it takes no more streams, in milliseconds. */
-const noticeMs = 1_000;
-/** The same when the server drains. */
-const drainNoticeMs = 100;
+/** Longest wait for a peer to say that it has heard, in milliseconds. */
+const patienceMs = 1_000;
 
 /** GOAWAY without an error and with the highest stream id: length 8, type 7, no flags, stream 0 (RFC 9113 section 6.8). */
 const notice = Buffer.from("0000080700000000007fffffff00000000", "hex");
@@ -22,36 +20,47 @@ export function onSession(server: Http2Server, listener: (session: Http2Session,
 }
 
 /**
- * Tells a peer to open no more streams, while those that are on their way are still taken. A session that is closed
- * without this notice refuses them, and Envoy does not send a refused check again.
+ * Tells a peer to open no more streams, and waits until it has heard: what it answers to a ping comes after all streams
+ * that were on their way. A session that is closed without this refuses them, and Envoy does not send a refused check again.
  *
- * Node has no call for it: after `session.goaway`, whatever its stream id, new streams are dropped without a word. The
- * frame is one write to the socket, between the session's, which are of whole frames too.
+ * Node has no call for the notice: after `session.goaway`, whatever its stream id, new streams are dropped without a word.
+ * The frame is one write to the socket, between the session's, which are of whole frames too.
  */
-function announceEnd(session: Http2Session, socket: Socket): void {
-  // A closed one has named a last stream already, and may not name a higher one.
-  if (!session.closed && socket.writable) socket.write(notice);
+function announceEnd(session: Http2Session, socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    // Node aborts the process when anything but the session writes to a TLS socket: there, peers repeat what is refused.
+    // A closed one has named a last stream already, and may not name a higher one.
+    if (socket instanceof TLSSocket || session.closed || session.destroyed || !socket.writable) {
+      resolve();
+      return;
+    }
+    const patience = setTimeout(resolve, patienceMs);
+    socket.write(notice);
+    session.ping(() => {
+      clearTimeout(patience);
+      resolve();
+    });
+  });
 }
 
-/** Tells all peers of a server that drains, and gives them a moment to hear of it. */
+/** Tells all peers of a server that drains. */
 export async function announceDrain(sessions: ReadonlyMap<Http2Session, Socket>): Promise<void> {
-  if (sessions.size === 0) return;
-  for (const [session, socket] of sessions) announceEnd(session, socket);
-  await sleep(drainNoticeMs);
+  await Promise.all([...sessions].map(([session, socket]) => announceEnd(session, socket)));
 }
 
 /** Ends a session at its age, give or take a tenth; streams have the grace period to finish. Answers how to stop the clock. */
 export function limitAge(session: Http2Session, socket: Socket, limits: HostLimits): () => void {
   const { maxConnectionAgeMs, maxConnectionAgeGraceMs } = limits;
-  const destroy = (): void => session.destroy();
-  const close = (): void => {
+  let stopped = false;
+  const end = async (): Promise<void> => {
+    await announceEnd(session, socket);
+    if (stopped) return;
     session.close();
-    timer = setTimeout(destroy, maxConnectionAgeGraceMs).unref();
+    timer = setTimeout(() => session.destroy(), maxConnectionAgeGraceMs).unref();
   };
-  const announce = (): void => {
-    announceEnd(session, socket);
-    timer = setTimeout(close, noticeMs).unref();
+  let timer = setTimeout(() => void end(), maxConnectionAgeMs * (0.9 + Math.random() * 0.2)).unref();
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
   };
-  let timer = setTimeout(announce, maxConnectionAgeMs * (0.9 + Math.random() * 0.2)).unref();
-  return () => clearTimeout(timer);
 }

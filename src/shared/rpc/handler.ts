@@ -21,7 +21,12 @@ export interface CallContext {
   readonly draining: AbortSignal;
   /** Address of the peer, without its port. */
   readonly peerAddress: string;
-  /** First value of a request header, by its lower-case name. */
+  /**
+   * SPIFFE id in the certificate of the peer, which this host itself has verified. Undefined in plain text, without a
+   * certificate, or when it carries none; behind a proxy, it is the proxy's.
+   */
+  readonly peerPrincipal: string | undefined;
+  /** Value of a request header, by its lower-case name; repeated ones are joined by commas (RFC 9110 section 5.3). */
   header(name: string): string | undefined;
   readonly logger: Logger;
 }

@@ -5,6 +5,8 @@ import type { ListenAddress } from "../lifecycle/listen.ts";
 import type { Readiness } from "../lifecycle/readiness.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { statusCodes } from "../service-error.ts";
+import type { ServerTls } from "../tls/tls-listener.ts";
+import type { Tracer } from "../tracing/tracer.ts";
 import { Admission } from "./admission/admission.ts";
 import { logOverload } from "./admission/overload-log.ts";
 import { observeAdmission } from "./admission/overload-metrics.ts";
@@ -31,6 +33,10 @@ export interface HostOptions {
   readonly metrics: Metrics;
   /** Plain HTTP routes beside `/livez`, `/readyz` and `/metrics`. */
   readonly routes?: readonly Route[];
+  /** TLS of both ports. Default: plain text. */
+  readonly tls?: ServerTls | undefined;
+  /** Records traces of the calls. Default: none. */
+  readonly tracer?: Tracer | undefined;
   /** Bounds that differ from `defaultLimits`. */
   readonly limits?: Partial<HostLimits>;
 }
@@ -59,7 +65,7 @@ export function createHost(options: HostOptions): Host {
   const admission = new Admission(limits);
   observeAdmission(metrics.registry, admission);
   const endLog = logOverload(logger, admission);
-  const environment: CallEnvironment = { logger, limits, admission, draining: draining.signal };
+  const environment: CallEnvironment = { logger, limits, admission, draining: draining.signal, tracer: options.tracer };
 
   const services = [...options.services, essential(healthService(options.services, readiness))];
   const methods = servedMethods([...services, ...reflectionServices(services).map(essential)], metrics);
@@ -67,8 +73,9 @@ export function createHost(options: HostOptions): Host {
   const router = createRouter([...operationalRoutes(readiness, metrics), ...(options.routes ?? [])], logger, () =>
     unknown.record(statusCodes.UNIMPLEMENTED, 0),
   );
-  const grpc = createGrpcDoor(options.grpc, methods, environment, metrics);
-  const edge = createEdgeDoor(options.http, createRpcListener(methods, environment, router), limits, metrics);
+  const grpc = createGrpcDoor(options.grpc, methods, environment, metrics, options.tls);
+  const listener = createRpcListener(methods, environment, router);
+  const edge = createEdgeDoor(options.http, listener, limits, metrics, options.tls);
   let drained: Promise<void> | undefined;
 
   async function drain(): Promise<void> {

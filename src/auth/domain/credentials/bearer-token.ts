@@ -15,6 +15,7 @@ export function createAccessTokenVerifier(liveTokens: LiveTokens, audience: stri
         amr: token.amr,
         ...(session === undefined ? {} : { session }),
         accessToken: token,
+        ...(token.external === undefined ? {} : { external: token.external }),
         expireTime: token.expireTime,
       };
     });

@@ -1,5 +1,6 @@
 import type { Awaitable } from "../../../shared/awaitable.ts";
 import type { ApiKey } from "../api-keys.ts";
+import type { ExternalIdentity } from "../external/external-identity.ts";
 import type { Principal } from "../principal.ts";
 import type { SecondFactorProof } from "../second-factors.ts";
 import type { Session } from "../sessions.ts";
@@ -30,8 +31,16 @@ export interface Attempt {
   readonly signal?: AbortSignal;
   /** Address of the peer, without its port. */
   readonly peerAddress: string;
+  /** Names the call, as in `x-request-id`. */
+  readonly requestId?: string;
+  /** SPIFFE id in the certificate of the connection, which was verified. */
+  readonly peerPrincipal?: string;
+  /** Value of `x-forwarded-client-cert`, which anybody may write. */
+  readonly forwardedClientCert?: string;
   /** Value of `x-forwarded-for`, which anybody may write. */
   readonly forwardedFor?: string;
+  /** W3C `traceparent` of the call. */
+  readonly traceparent?: string;
 }
 
 /** Whom a credential belongs to. */
@@ -48,6 +57,8 @@ export interface Authentication {
   readonly expireTime?: number;
   /** The API key that was presented. It may not be good for all that its principal may do, see isInScope. */
   readonly apiKey?: ApiKey;
+  /** What another issuer says of the principal. */
+  readonly external?: ExternalIdentity;
 }
 
 /**

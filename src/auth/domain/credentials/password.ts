@@ -71,6 +71,8 @@ export function createPasswordVerifier(options: PasswordVerifierOptions): Verifi
 
   return async ({ username, password, secondFactor }, attempt) => {
     if (secondFactor?.kind === "totp" && !secondFactors.available) throw secondFactorNotSupported();
+    // In a storm of sign-ins most are refused: those are not to cost the store anything.
+    passwords.assertRoom();
     const { signal } = attempt;
     const name = foldUserName(username);
     const who = { name, network: networkOf(attempt) };

@@ -2,6 +2,7 @@ import { notAuthenticated, scopeNotAllowed } from "../../errors.ts";
 import type { OAuthClient } from "../clients.ts";
 import type { Authenticator } from "../credentials/authenticator.ts";
 import type { Attempt } from "../credentials/credential.ts";
+import type { ExternalIdentity } from "../external/external-identity.ts";
 import type { Principal } from "../principal.ts";
 import type { AccessTokens } from "../tokens/access-tokens.ts";
 import type { Introspect } from "../tokens/introspection.ts";
@@ -57,6 +58,7 @@ interface Subject {
   readonly principal: Principal;
   readonly scopes: readonly string[];
   readonly amr: readonly string[];
+  readonly external?: ExternalIdentity;
   readonly sessionId?: string;
   readonly notAfter?: number;
 }
@@ -75,24 +77,27 @@ export function createGrants({ tokens, issuer, introspect, authenticate }: Grant
     const description = await introspect(subjectToken);
     if (description === undefined || description.use === "refresh_token" || description.use === "api_key")
       throw notAuthenticated();
-    const { use, principal, audiences, sessionId, expireTime } = description;
+    const { use, principal, audiences, sessionId, expireTime, external } = description;
     const meant = use === "session" || audiences.includes(tokens.audience) || audiences.includes(client.id);
     if (!meant) throw notAuthenticated();
     return {
       principal,
       scopes: use === "session" ? await issuer.allowedScopes(principal) : description.scopes,
       amr: description.amr,
+      ...(external === undefined ? {} : { external }),
       ...(sessionId === undefined ? {} : { sessionId }),
       ...(use === "session" || expireTime === undefined ? {} : { notAfter: expireTime }),
     };
   }
 
   async function foreignSubject({ subjectToken, attempt }: ExchangeRequest): Promise<Subject> {
-    const { principal, amr, expireTime } = await authenticate({ kind: "externalToken", token: subjectToken }, attempt);
+    const credential = { kind: "externalToken", token: subjectToken } as const;
+    const { principal, amr, expireTime, external } = await authenticate(credential, attempt);
     return {
       principal,
       scopes: await issuer.allowedScopes(principal),
       amr,
+      ...(external === undefined ? {} : { external }),
       ...(expireTime === undefined ? {} : { notAfter: expireTime }),
     };
   }

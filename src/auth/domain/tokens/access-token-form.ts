@@ -1,5 +1,7 @@
 import type { JWTPayload } from "jose";
 import * as v from "valibot";
+import type { ExternalIdentity } from "../external/external-identity.ts";
+import type { Attributes } from "../principal.ts";
 import type { AccessToken } from "./access-tokens.ts";
 import { parseScopes } from "./scopes.ts";
 import { parseTokenId } from "./token-id.ts";
@@ -26,6 +28,13 @@ const claimsSchema = v.object({
   client_id: v.optional(text),
   scope: v.optional(v.string(), ""),
   amr: v.optional(v.array(text), []),
+  external: v.optional(
+    v.object({
+      issuer: text,
+      roles: v.optional(v.pipe(v.array(text), v.maxLength(64))),
+      attributes: v.optional(v.record(v.string(), v.unknown())),
+    }),
+  ),
 });
 
 /** The protected header of one of our tokens; undefined when it is not. Nothing of it is verified yet. */
@@ -43,7 +52,7 @@ export function parseHeader(encoded: string): { readonly alg: string; readonly k
 export function parseClaims(payload: JWTPayload): AccessToken | undefined {
   const result = v.safeParse(claimsSchema, payload);
   if (!result.success) return undefined;
-  const { sub, aud, jti, exp, principal_type, sid, client_id, scope, amr } = result.output;
+  const { sub, aud, jti, exp, principal_type, sid, client_id, scope, amr, external } = result.output;
   const scopes = parseScopes(scope);
   const issued = parseTokenId(jti);
   if (scopes === undefined || issued === undefined) return undefined;
@@ -56,7 +65,21 @@ export function parseClaims(payload: JWTPayload): AccessToken | undefined {
     scopes,
     audiences: typeof aud === "string" ? [aud] : aud,
     amr,
+    ...(external === undefined ? {} : { external: externalIdentity(external) }),
     issueTime: issued.issueTime,
     expireTime: exp * 1_000,
+  };
+}
+
+function externalIdentity(claim: {
+  readonly issuer: string;
+  readonly roles?: string[] | undefined;
+  readonly attributes?: Record<string, unknown> | undefined;
+}): ExternalIdentity {
+  const { issuer, roles, attributes } = claim;
+  return {
+    issuer,
+    ...(roles === undefined ? {} : { roles }),
+    ...(attributes === undefined ? {} : { attributes: attributes as Attributes }),
   };
 }

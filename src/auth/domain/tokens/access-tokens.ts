@@ -3,6 +3,7 @@ import { errors, jwtVerify, SignJWT } from "jose";
 import { type Awaitable, chain } from "../../../shared/awaitable.ts";
 import { acrOf } from "../acr.ts";
 import type { Clock, RandomBytes } from "../clock.ts";
+import type { ExternalIdentity } from "../external/external-identity.ts";
 import type { Principal } from "../principal.ts";
 import type { Revocation } from "../revocations.ts";
 import { parseClaims, parseHeader, tokenType } from "./access-token-form.ts";
@@ -25,6 +26,8 @@ export interface AccessToken {
   readonly audiences: readonly string[];
   /** Methods of authentication (RFC 8176). */
   readonly amr: readonly string[];
+  /** What another issuer said of the principal, when it was exchanged for a token of that issuer. */
+  readonly external?: ExternalIdentity;
   readonly issueTime: number;
   readonly expireTime: number;
 }
@@ -77,8 +80,8 @@ export interface AccessTokens {
    * @throws ServiceError UNAVAILABLE when its key cannot be looked up.
    */
   verify(text: string): Awaitable<AccessToken | undefined>;
-  /** Forgets the verified tokens that a revocation concerns. */
-  forget(revocation: Revocation): void;
+  /** Forgets the verified tokens that a revocation concerns, or all. */
+  forget(revocation: Revocation | undefined): void;
 }
 
 /** Most bytes of a token, those of `bearer_token` in the contract. */
@@ -124,13 +127,14 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
       const now = clock();
       const expireTime = 1_000 * Math.floor(Math.min(now + ttlMs, notAfter) / 1_000);
       const id = newTokenId(grant.subject, now, random);
-      const { principalType, subject, sessionId, clientId, scopes, amr } = grant;
+      const { principalType, subject, sessionId, clientId, scopes, amr, external } = grant;
       const jwt = new SignJWT({
         principal_type: principalType,
         ...(sessionId === undefined ? {} : { sid: sessionId }),
         ...(clientId === undefined ? {} : { client_id: clientId }),
         ...(scopes.length === 0 ? {} : { scope: scopes.join(" ") }),
         ...(amr.length === 0 ? {} : { amr: [...amr] }),
+        ...(external === undefined ? {} : { external }),
         ...(principalType === "User" && amr.length > 0 ? { acr: acrOf(amr) } : {}),
       })
         .setIssuer(issuer)
@@ -158,6 +162,9 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
         return verified?.token;
       });
     },
-    forget: (revocation) => cache.forget(revocation),
+    forget(revocation) {
+      if (revocation === undefined) cache.clear();
+      else cache.forget(revocation);
+    },
   };
 }

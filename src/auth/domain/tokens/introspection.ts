@@ -1,6 +1,7 @@
 import { type Awaitable, chain, chainAll } from "../../../shared/awaitable.ts";
 import { apiKeyIdOf } from "../api-key-text.ts";
 import type { ApiKeys } from "../api-keys.ts";
+import type { ExternalIdentity } from "../external/external-identity.ts";
 import type { Principal } from "../principal.ts";
 import { isSessionOf, type PrincipalLookup } from "../principals.ts";
 import type { Revocations } from "../revocations.ts";
@@ -22,6 +23,8 @@ export interface TokenDescription {
   readonly audiences: readonly string[];
   /** Methods of authentication (RFC 8176). */
   readonly amr: readonly string[];
+  /** What another issuer said of the principal, of an access token that it was exchanged for. */
+  readonly external?: ExternalIdentity;
   readonly issueTime: number;
   /** Undefined when it does not expire. */
   readonly expireTime?: number;

@@ -48,8 +48,15 @@ export interface KeyRing {
    * wins, and all answer its key; so they do while a key waits for its time.
    */
   rotate(options?: RotateOptions): Promise<string>;
+  /** All keys, read anew, by the time at which they begin to sign. */
+  list(): Promise<readonly ListedKey[]>;
   /** Reads the keys anew, makes the first, and rotates where that is due. To be called every minute or so. */
   tend(): Promise<void>;
+}
+
+/** A key, and what it is good for now: `published` ones will sign, `retired` ones have signed. */
+export interface ListedKey extends Omit<SigningKeyRecord, "sealed"> {
+  readonly state: "published" | "signing" | "retired";
 }
 
 export interface RotateOptions {
@@ -144,6 +151,17 @@ export function createKeyRing(options: KeyRingOptions): KeyRing {
     has: (kid) => current?.byKid.has(kid) === true,
     async published() {
       return (await usable()).pairs.map(({ publicJwk }) => publicJwk);
+    },
+    async list() {
+      const { records } = await reload();
+      const signing = signingKeyAt(records, clock());
+      return records.map(({ sealed: _, ...record }, index) => {
+        if (record.kid === signing?.kid) return { ...record, state: "signing" };
+        return {
+          ...record,
+          state: index < records.findIndex(({ kid }) => kid === signing?.kid) ? "retired" : "published",
+        };
+      });
     },
     async rotate({ dropOthers = false, immediately = dropOthers } = {}) {
       const known = new Set((await reload()).byKid.keys());

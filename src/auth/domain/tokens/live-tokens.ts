@@ -47,7 +47,7 @@ export function createLiveTokens({ tokens, sessions, revocations, principals }: 
         [
           revocations.isRevoked(token),
           sessionOf(token, use),
-          principals(principalType, subject),
+          principals(principalType, subject, token.external),
           needsClient ? principals("Client", clientId) : undefined,
         ] as const,
         ([revoked, session, known, client]) => {

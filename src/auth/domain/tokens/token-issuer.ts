@@ -140,7 +140,7 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
   return {
     allowedScopes,
     grant: async (grant) => tokenSet(await tokens.issue(grant), undefined),
-    async issue({ principal, session, sessionToken, amr, expireTime, accessToken }, wanted) {
+    async issue({ principal, session, sessionToken, amr, expireTime, accessToken, external }, wanted) {
       const allowed = accessToken?.scopes ?? (await allowedScopes(principal));
       const scopes = grantedScopes(wanted, allowed);
       if (scopes === undefined) {
@@ -158,6 +158,7 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
         scopes,
         amr,
         ...(session === undefined && expireTime !== undefined ? { notAfter: expireTime } : {}),
+        ...(external === undefined ? {} : { external }),
       });
       return tokenSet(issued, refreshToken);
     },

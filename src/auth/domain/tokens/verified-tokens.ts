@@ -15,11 +15,13 @@ export interface VerifiedTokens {
   delete(hash: string): void;
   /** Forgets those that a revocation concerns, in a time that does not depend on how many there are beside them. */
   forget(revocation: Revocation): void;
+  /** Forgets all. */
+  clear(): void;
 }
 
 /** @param size most tokens; 0: none. */
 export function createVerifiedTokens(size: number): VerifiedTokens {
-  if (size === 0) return { get: () => undefined, set() {}, delete() {}, forget() {} };
+  if (size === 0) return { get: () => undefined, set() {}, delete() {}, forget() {}, clear() {} };
   /** Hashes by what can be revoked. */
   const index = new Map<string, Set<string>>();
 
@@ -48,6 +50,7 @@ export function createVerifiedTokens(size: number): VerifiedTokens {
     forget(revocation) {
       for (const hash of [...(index.get(nameOf(revocation)) ?? [])]) cache.delete(hash);
     },
+    clear: () => cache.clear(),
   };
 }
 

@@ -1,4 +1,5 @@
 import { PolicyAdminService } from "../../../../gen/gatehouse/policy/v1/policy_admin_service_pb.ts";
+import type { AdminAudit } from "../../../shared/audit/admin-audit.ts";
 import type { Handlers } from "../../../shared/rpc/handler.ts";
 import type { CompileSource } from "../../compile-source.ts";
 import type { ActivePolicies } from "../../domain/active-policies.ts";
@@ -21,6 +22,7 @@ import { createWatchRevisionsHandler } from "./watch-revisions.ts";
 
 export interface AdminHandlersDependencies {
   readonly guard: AdminGuard;
+  readonly audit: AdminAudit;
   readonly compile: CompileSource;
   readonly lifecycle: PolicyLifecycle;
   readonly policies: ActivePolicies;
@@ -30,12 +32,13 @@ export interface AdminHandlersDependencies {
 /** All RPCs of PolicyAdminService, each behind the guard. */
 export function createAdminHandlers({
   guard,
+  audit,
   compile,
   lifecycle,
   policies,
   entities,
 }: AdminHandlersDependencies): Required<Handlers<typeof PolicyAdminService>> {
-  const { unary, stream } = createGuarded(guard);
+  const { unary, stream } = createGuarded(guard, audit);
   const { method } = PolicyAdminService;
   return {
     validatePolicies: unary(method.validatePolicies, createValidatePoliciesHandler(compile)),

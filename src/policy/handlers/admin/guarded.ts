@@ -1,4 +1,5 @@
 import type { DescMethodServerStreaming, DescMethodUnary } from "@bufbuild/protobuf";
+import type { AdminAudit } from "../../../shared/audit/admin-audit.ts";
 import type { CallContext, ServerStreamHandler, UnaryHandler } from "../../../shared/rpc/handler.ts";
 import type { AdminGuard, AdminPrincipal } from "../../domain/admin-guard.ts";
 
@@ -8,24 +9,28 @@ export interface Guarded {
   stream<M extends DescMethodServerStreaming>(method: M, handler: ServerStreamHandler<M>): ServerStreamHandler<M>;
 }
 
-/** Guards handlers, and logs each change with who made it. */
-export function createGuarded(guard: AdminGuard): Guarded {
+/** Guards handlers, has their calls audited, and logs each with who made it. */
+export function createGuarded(guard: AdminGuard, audit: AdminAudit): Guarded {
+  const admit = async (call: CallContext, rpc: string): Promise<AdminPrincipal> => {
+    const principal = await guard(call, rpc);
+    call.logger.info({ rpc, principal: `${principal.type}::${principal.id}` }, "administers");
+    return principal;
+  };
   return {
-    unary: (method, handler) => async (request, call) => {
-      const principal = await guard(call, method.name);
-      const response = await handler(request, call);
-      logAct(call, method.name, principal);
-      return response;
-    },
+    unary: (method, handler) => (request, call) =>
+      audit(
+        { method, request, context: call },
+        () => admit(call, method.name),
+        () => handler(request, call),
+      ),
     stream: (method, handler) =>
       async function* (request, call) {
-        const principal = await guard(call, method.name);
-        logAct(call, method.name, principal);
+        await audit(
+          { method, request, context: call },
+          () => admit(call, method.name),
+          () => undefined,
+        );
         yield* handler(request, call);
       },
   };
-}
-
-function logAct({ logger }: CallContext, rpc: string, { type, id }: AdminPrincipal): void {
-  logger.info({ rpc, principal: `${type}::${id}` }, "administered");
 }

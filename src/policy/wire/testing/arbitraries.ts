@@ -18,3 +18,8 @@ export function outcome(run: () => unknown): unknown {
     return "refused";
   }
 }
+
+/** A message's own fields: protobuf-es has defaults in prototypes, and ours have notes under symbols. */
+export function plain(message: unknown): unknown {
+  return JSON.parse(JSON.stringify(message));
+}

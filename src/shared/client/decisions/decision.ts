@@ -38,6 +38,9 @@ export interface DecisionOptions {
   readonly deadline?: number | undefined;
   /** Withdraws the question. */
   readonly signal?: AbortSignal | undefined;
+  /** W3C `traceparent` and `x-request-id` of the call that asks, for traces. */
+  readonly traceparent?: string | undefined;
+  readonly requestId?: string | undefined;
 }
 
 export interface DecisionClient {

@@ -52,25 +52,39 @@ describe("admission", () => {
     assert.deepEqual(events, ["begin c", "begin b", "begin a"]);
   });
 
-  it("lets a burst wait for the interval, and refuses what has waited for longer", async () => {
-    admissionOf({ targetDelayMs: 10, overloadIntervalMs: 60_000 });
-    admission.queueUp(arrival("a", 50_000));
-    admission.queueUp(arrival("b", 1_000));
+  it("lets a burst wait for the interval, and no longer", async () => {
+    const limits = { maxInFlight: 1, targetDelayMs: 10, overloadIntervalMs: 60_000 };
+    admissionOf(limits);
+    admission.enter();
+    admission.queueUp(arrival("a", 30_000));
     await turn();
-    assert.deepEqual(events, ["begin b", "begin a"]);
-    admission.queueUp(arrival("c", 61_000));
+    assert.deepEqual(events, []);
+    admission.close();
+    admissionOf(limits);
+    admission.enter();
+    admission.queueUp(arrival("b", 61_000));
     await turn();
-    assert.equal(events.at(-1), "refuse c");
+    assert.deepEqual(events, ["refuse b"]);
     assert.deepEqual(admission.shed, { queue_full: 0, queue_delay: 1 });
   });
 
   it("lets nothing wait for longer than the target once it has been behind for the interval", async () => {
-    admissionOf({ targetDelayMs: 1_000, overloadIntervalMs: 5_000 });
+    admissionOf({ maxInFlight: 1, targetDelayMs: 1_000, overloadIntervalMs: 5_000 });
+    admission.enter();
     admission.queueUp(arrival("a", 6_000));
     admission.queueUp(arrival("b", 2_000));
     admission.queueUp(arrival("c"));
     await turn();
-    assert.deepEqual(events, ["refuse a", "refuse b", "begin c"]);
+    assert.deepEqual(events, ["refuse a", "refuse b"]);
+  });
+
+  it("refuses nothing that it has room for", async () => {
+    admissionOf({ maxInFlight: 2, targetDelayMs: 10, overloadIntervalMs: 20 });
+    admission.queueUp(arrival("a", 3_000));
+    admission.queueUp(arrival("b", 2_000));
+    admission.queueUp(arrival("c", 1_000));
+    await turn();
+    assert.deepEqual(events, ["refuse a", "begin c", "begin b"]);
   });
 
   it("drops what is late, and gives its turn to another", async () => {
@@ -88,7 +102,7 @@ describe("admission", () => {
     admission.queueUp(arrival("a"));
     await turn();
     assert.deepEqual(events, []);
-    assert.equal(admission.refuses(performance.now()), true);
+    assert.equal(admission.refuses(), true);
     admission.leave();
     await turn();
     assert.deepEqual(events, ["begin a"]);

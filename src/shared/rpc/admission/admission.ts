@@ -3,8 +3,10 @@ import { LoopLag } from "./loop-lag.ts";
 import type { OverloadLimits } from "./overload-limits.ts";
 import { RecentMax } from "./recent-max.ts";
 
-/** Calls begun in one turn of the event loop: some milliseconds' work, after which those that came meanwhile are taken in. */
-const callsPerTurn = 64;
+/** Most calls begun in one turn of the event loop… */
+const maxPerTurn = 64;
+/** …and how much work, in milliseconds, before those that came meanwhile are taken in. */
+const turnMs = 4;
 /** Half of the time that the longest wait is told for, in milliseconds: at least the interval of scrapes. */
 const recentMs = 30_000;
 
@@ -50,9 +52,15 @@ export class Admission {
     this.scheduled = false;
     this.takeTurn(performance.now());
   };
+  private readonly turnIsOver = (): void => this.recordTurn(performance.now());
   private scheduled = false;
+  private turnBegan = 0;
+  private begunInTurn = 0;
+  private meanCostMs = turnMs / maxPerTurn;
   /** When the host was last seen to keep up: neither did a call wait for longer than the target, nor was the loop late. */
   private keptUpAt = performance.now();
+  /** Whether that is longer ago than the interval. Known at the end of a turn: one that is long in itself proves nothing. */
+  private behind = false;
   private readonly longest = new RecentMax(recentMs);
 
   constructor(limits: OverloadLimits) {
@@ -95,9 +103,9 @@ export class Admission {
   }
 
   /** Whether to refuse a call that begins at once or not at all, as streams and those on the edge do: while the host is behind. */
-  refuses(now: number): boolean {
+  refuses(): boolean {
     if (this.inFlight >= this.limits.maxInFlight) this.shed.queue_full += 1;
-    else if (this.isBehind(now)) this.shed.queue_delay += 1;
+    else if (this.behind) this.shed.queue_delay += 1;
     else return false;
     return true;
   }
@@ -121,16 +129,21 @@ export class Admission {
     if (this.scheduled) return;
     this.scheduled = true;
     setImmediate(this.turn);
+    // Runs in the same turn, after all that the calls did at once.
+    setImmediate(this.turnIsOver);
   }
 
   private takeTurn(now: number): void {
     const waitedMs = this.waitedMs(now);
-    const { targetDelayMs } = this.limits;
+    const { targetDelayMs, overloadIntervalMs, maxInFlight } = this.limits;
     const late = waitedMs > targetDelayMs;
     this.longest.record(waitedMs, now);
-    if (late) this.refuseLate(now);
-    else if (!this.lag.isLasting) this.keptUpAt = now;
-    let room = Math.min(callsPerTurn, this.limits.maxInFlight - this.inFlight);
+    if (!late && !this.lag.isLasting) this.keptUpAt = now;
+    this.behind = now - this.keptUpAt > overloadIntervalMs;
+    const perTurn = Math.max(1, Math.min(maxPerTurn, Math.floor(turnMs / this.meanCostMs)));
+    let room = Math.min(perTurn, maxInFlight - this.inFlight);
+    if (late) this.refuseLate(now, room);
+    this.turnBegan = now;
     while (room > 0) {
       const arrival = late ? this.queue.takeNewest() : this.queue.takeOldest();
       if (arrival === undefined) return;
@@ -139,15 +152,27 @@ export class Admission {
         arrival.drop();
       } else {
         room -= 1;
+        this.begunInTurn += 1;
         arrival.begin(now);
       }
     }
     if (this.queue.length > 0 && this.inFlight < this.limits.maxInFlight) this.schedule();
   }
 
-  private refuseLate(now: number): void {
-    for (let { oldest } = this.queue; oldest !== undefined; oldest = this.queue.oldest) {
-      if (!this.isTooLong(now - oldest.arrivedAt, now)) return;
+  /** Learns what a call costs from what those of this turn did. */
+  private recordTurn(now: number): void {
+    if (this.begunInTurn === 0) return;
+    this.meanCostMs += ((now - this.turnBegan) / this.begunInTurn - this.meanCostMs) / 8;
+    this.begunInTurn = 0;
+  }
+
+  /** Refuses calls that have waited for too long, but for those that there is room for: nothing is won by refusing them. */
+  private refuseLate(now: number, room: number): void {
+    const { targetDelayMs, overloadIntervalMs } = this.limits;
+    const arrivedBefore = now - (this.behind ? targetDelayMs : overloadIntervalMs);
+    while (this.queue.length > room) {
+      const { oldest } = this.queue;
+      if (oldest === undefined || oldest.arrivedAt >= arrivedBefore) return;
       this.queue.takeOldest();
       if (oldest.isLate(now)) {
         this.expired += 1;
@@ -163,14 +188,5 @@ export class Admission {
   private waitedMs(now: number): number {
     const { oldest } = this.queue;
     return oldest === undefined ? 0 : now - oldest.arrivedAt;
-  }
-
-  private isTooLong(waitedMs: number, now: number): boolean {
-    const { targetDelayMs, overloadIntervalMs } = this.limits;
-    return waitedMs > (this.isBehind(now) ? targetDelayMs : overloadIntervalMs);
-  }
-
-  private isBehind(now: number): boolean {
-    return now - this.keptUpAt > this.limits.overloadIntervalMs;
   }
 }

@@ -17,9 +17,17 @@ const highWaterFrames = 8;
 /** …until no more than these are left. */
 const lowWaterFrames = 2;
 
+/** Who is at the other end of the connection that a call came by. */
+export interface EdgePeer {
+  readonly address: string;
+  /** SPIFFE id in its verified certificate. */
+  readonly principal: string | undefined;
+}
+
 /** A call on the HTTP edge, of the Connect, gRPC-Web or gRPC protocol. */
 export class EdgeCall extends Call implements StreamTransport {
   readonly peerAddress: string;
+  readonly peerPrincipal: string | undefined;
   private readonly context: HandlerContext;
   private resolve: ((response: object) => void) | undefined = undefined;
   private reject: ((error: ConnectError) => void) | undefined = undefined;
@@ -30,10 +38,11 @@ export class EdgeCall extends Call implements StreamTransport {
   private outcome: { readonly error: ConnectError | undefined } | undefined = undefined;
   private wake: (() => void) | undefined = undefined;
 
-  constructor(served: ServedMethod, environment: CallEnvironment, context: HandlerContext, peerAddress: string) {
+  constructor(served: ServedMethod, environment: CallEnvironment, context: HandlerContext, peer: EdgePeer) {
     super(served, environment, performance.now());
     this.context = context;
-    this.peerAddress = peerAddress;
+    this.peerAddress = peer.address;
+    this.peerPrincipal = peer.principal;
     const remainingMs = context.timeoutMs();
     const now = Date.now();
     const unary = served.descriptor.methodKind === "unary";
@@ -55,7 +64,7 @@ export class EdgeCall extends Call implements StreamTransport {
       this.expire();
       throw toConnectError(deadlineExceeded(), this.requestId);
     }
-    if (!this.served.essential && admission.refuses(performance.now())) {
+    if (!this.served.essential && admission.refuses()) {
       const error = overloaded(limits);
       this.fail(error);
       throw toConnectError(error, this.requestId);

@@ -1,25 +1,30 @@
 import { createServer as createHttp1, type RequestListener } from "node:http";
 import { createServer as createHttp2 } from "node:http2";
-import { createServer } from "node:net";
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { type ListenAddress, listen } from "../../lifecycle/listen.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
+import { createListener, type ServerTls } from "../../tls/tls-listener.ts";
 import { trackConnections } from "../connections.ts";
 import type { Door } from "../door.ts";
 import type { HostLimits } from "../limits.ts";
 import { headerSize } from "../steps/header-size.ts";
+import { demandCertificate } from "./demand-certificate.ts";
 import { superviseSessions } from "./http2-sessions.ts";
 import { sniffProtocol } from "./protocol-sniffer.ts";
 
 /** Time for a connection to begin, and for a request's headers to arrive. */
 const headersTimeoutMs = 10_000;
 
-/** Serves a request listener over HTTP/1.1 and cleartext HTTP/2 on one port. */
+/** Serves a request listener over HTTP/1.1 and HTTP/2 on one port, which ALPN tells apart with TLS, and the first bytes without. */
 export function createEdgeDoor(
   address: ListenAddress,
-  listener: RequestListener,
+  handler: RequestListener,
   limits: HostLimits,
   metrics: Metrics,
+  tls?: ServerTls | undefined,
 ): Door {
+  const listener = tls?.clientRequired.edge === true ? demandCertificate(handler) : handler;
   const http1 = createHttp1(
     {
       maxHeaderSize: limits.maxHeaderBytes,
@@ -39,12 +44,17 @@ export function createEdgeDoor(
     limitHeaders(listener, limits.maxHeaderBytes) as never,
   );
   const sessions = superviseSessions(http2, limits);
-  const server = createServer({ noDelay: true }, (socket) =>
-    sniffProtocol(socket, headersTimeoutMs, {
-      http1: (sniffed) => http1.emit("connection", sniffed),
-      http2: (sniffed) => http2.emit("connection", sniffed),
-    }),
-  );
+  const servers = {
+    http1: (socket: Socket) => http1.emit("connection", socket),
+    http2: (socket: Socket) => http2.emit("connection", socket),
+  };
+  // The handshake demands no certificate, so that probes, which have none, get their answer.
+  const transport = { protocols: ["h2", "http/1.1"], demandsCertificate: false };
+  const server = createListener(tls, transport, (socket) => {
+    if (tls === undefined) sniffProtocol(socket, headersTimeoutMs, servers);
+    else if ((socket as TLSSocket).alpnProtocol === "h2") servers.http2(socket);
+    else servers.http1(socket);
+  });
   const connections = trackConnections(server, limits.maxConnections, metrics);
 
   return {

@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import type { Http2ServerResponse } from "node:http2";
+import type { Socket } from "node:net";
 import { createRegistry, type DescMethod, type DescService, type Message } from "@bufbuild/protobuf";
 import {
   ConnectError,
@@ -11,14 +12,15 @@ import {
 } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { file_google_rpc_error_details } from "../../../../gen/google/rpc/error_details_pb.ts";
+import { verifiedPeerOf } from "../../tls/verified-peer.ts";
 import type { CallEnvironment } from "../call.ts";
 import { closeHalfOpen } from "../close-half-open.ts";
 import type { ServedMethod } from "../method.ts";
 import { cancelled } from "../steps/cancelled.ts";
 import { fromConnect, rewrite, toConnectError } from "./connect-error.ts";
-import { EdgeCall } from "./edge-call.ts";
+import { EdgeCall, type EdgePeer } from "./edge-call.ts";
 
-const peerKey = createContextKey("unknown");
+const peerKey = createContextKey<EdgePeer>({ address: "unknown", principal: undefined });
 const callKey = createContextKey<EdgeCall | undefined>(undefined);
 
 /** Serves methods as Connect, gRPC-Web and gRPC by connect-node; requests for anything else go to `fallback`. */
@@ -34,7 +36,7 @@ export function createRpcListener(
   const listener = connectNodeAdapter({
     routes: (router) => addServices(router, services),
     fallback: (request, response) => fallback(request as IncomingMessage, response as ServerResponse),
-    contextValues: (request) => createContextValues().set(peerKey, request.socket.remoteAddress ?? "unknown"),
+    contextValues: (request) => createContextValues().set(peerKey, peerOf(request.socket)),
     requestGate: (context) => openCall(byDescriptor.get(context.method)!, environment, context),
     readMaxBytes: maxMessageBytes,
     writeMaxBytes: maxMessageBytes,
@@ -45,6 +47,10 @@ export function createRpcListener(
     closeAfterEarlyAnswer(request, response);
     listener(request, response);
   };
+}
+
+function peerOf(socket: Socket): EdgePeer {
+  return { address: socket.remoteAddress ?? "unknown", principal: verifiedPeerOf(socket)?.spiffeId };
 }
 
 /**

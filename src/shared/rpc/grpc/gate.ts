@@ -48,7 +48,7 @@ export class Gate {
       }
       const call = new GatedCall(this, method, stream, headers, now);
       if (method.descriptor.methodKind === "unary") admission.queueUp(call);
-      else if (admission.refuses(now)) call.refuse();
+      else if (admission.refuses()) call.refuse();
       else call.begin(now);
     });
   }

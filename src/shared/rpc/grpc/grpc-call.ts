@@ -1,6 +1,8 @@
+import type { ServerHttp2Stream } from "node:http2";
 import type { DescMessage, Message, MessageInitShape } from "@bufbuild/protobuf";
 import { Metadata, type ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { ServiceError, statusCodes } from "../../service-error.ts";
+import { spiffeIdOfSession } from "../../tls/verified-peer.ts";
 import { Call, type CallEnvironment } from "../call.ts";
 import { decodeRequest, encodeResponse, type ServedMethod } from "../method.ts";
 import { runBidi, runServerStream, runUnary } from "../run.ts";
@@ -22,6 +24,7 @@ const noop = (): void => {};
  * with a Node stream for each call, is never built; that is what makes room for all that the host does for a call.
  */
 export class GrpcCall extends Call implements StreamTransport {
+  readonly peerPrincipal: string | undefined;
   private readonly transport: ServerInterceptingCallInterface;
   private metadata: Metadata | undefined = undefined;
   private requestBytes: Uint8Array | undefined = undefined;
@@ -36,6 +39,7 @@ export class GrpcCall extends Call implements StreamTransport {
   ) {
     super(served, environment, arrivedAt);
     this.transport = transport;
+    this.peerPrincipal = spiffeIdOfSession((transport as { readonly stream?: ServerHttp2Stream }).stream?.session);
     reportTransportStatus(transport, this);
   }
 
@@ -49,7 +53,9 @@ export class GrpcCall extends Call implements StreamTransport {
   }
 
   header(name: string): string | undefined {
-    const value = this.metadata?.get(name)[0];
+    const values = this.metadata?.get(name) ?? [];
+    if (values.length > 1) return values.join(", ");
+    const [value] = values;
     return typeof value === "string" ? value : undefined;
   }
 

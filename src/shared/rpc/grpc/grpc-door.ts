@@ -1,5 +1,5 @@
 import type { Http2Server, Http2Session, ServerOptions } from "node:http2";
-import { createServer, type Server as NetServer, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import {
   logVerbosity,
   Server,
@@ -11,6 +11,7 @@ import {
 } from "@grpc/grpc-js";
 import { type ListenAddress, listen } from "../../lifecycle/listen.ts";
 import type { Metrics } from "../../metrics/metrics.ts";
+import { createListener, type ServerTls } from "../../tls/tls-listener.ts";
 import type { CallEnvironment } from "../call.ts";
 import { announceDrain, limitAge, onSession } from "../connection-age.ts";
 import { trackConnections } from "../connections.ts";
@@ -20,12 +21,13 @@ import type { ServedMethod } from "../method.ts";
 import { Gate } from "./gate.ts";
 import { GrpcCall } from "./grpc-call.ts";
 
-/** Serves methods to native gRPC clients by grpc-js, in cleartext HTTP/2. */
+/** Serves methods to native gRPC clients by grpc-js, over TLS or in cleartext HTTP/2. */
 export function createGrpcDoor(
   address: ListenAddress,
   methods: readonly ServedMethod[],
   environment: CallEnvironment,
   metrics: Metrics,
+  tls?: ServerTls | undefined,
 ): Door {
   const { limits } = environment;
   // It would print headers it cannot read to standard error, secrets among them.
@@ -47,7 +49,8 @@ export function createGrpcDoor(
   server.addService(serviceDefinition(methods), Object.fromEntries(methods.map(({ path }) => [path, unreachable])));
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   gate = new Gate(server, methods, environment);
-  const listener: NetServer = createServer({ noDelay: true }, (socket) => injector.injectConnection(socket));
+  const transport = { protocols: ["h2"], demandsCertificate: tls?.clientRequired.grpc ?? false };
+  const listener = createListener(tls, transport, (socket) => injector.injectConnection(socket));
   const connections = trackConnections(listener, limits.maxConnections, metrics);
 
   return {

@@ -12,10 +12,12 @@ const ownFaults: ReadonlySet<string> = new Set(["INTERNAL", "UNKNOWN", "DATA_LOS
 export function logCall(logger: Logger, call: Call, durationMs: number, error: ServiceError | undefined): void {
   if (error === undefined) {
     if (!logger.isLevelEnabled("debug")) return;
-    call.logger.debug({ method: call.method, code: "OK", durationMs, peer: call.peerAddress }, "call");
+    const { method, peerAddress: peer, peerPrincipal } = call;
+    call.logger.debug({ method, code: "OK", durationMs, peer, peerPrincipal }, "call");
     return;
   }
-  const fields = { method: call.method, code: error.code, reason: error.reason, durationMs, peer: call.peerAddress };
+  const { method, peerAddress: peer, peerPrincipal } = call;
+  const fields = { method, code: error.code, reason: error.reason, durationMs, peer, peerPrincipal };
   if (ownFaults.has(error.code)) call.logger.error({ ...fields, err: error.cause ?? error }, "call failed");
   // Under overload the log must not be what breaks.
   else if (error.reason === "OVERLOADED") call.logger.debug(fields, "call refused");

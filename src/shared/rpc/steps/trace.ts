@@ -8,7 +8,7 @@ const pool = Buffer.allocUnsafeSlow(4_096);
 let used = pool.length;
 
 /** Random lower-case hex of `bytes` bytes, from a pool that is refilled now and then. */
-function randomHex(bytes: number): string {
+export function randomHex(bytes: number): string {
   if (used + bytes > pool.length) {
     randomFillSync(pool);
     used = 0;
@@ -21,6 +21,11 @@ function randomHex(bytes: number): string {
 /** The caller's `x-request-id` when it is well-formed (1 to 128 unsuspicious characters), otherwise a new one. */
 export function requestIdFrom(header: string | undefined): string {
   return header !== undefined && wellFormedRequestId.test(header) ? header : randomHex(16);
+}
+
+/** The caller's `traceparent` when it is well-formed. */
+export function wellFormedParent(header: string | undefined): string | undefined {
+  return header !== undefined && wellFormedTraceparent.test(header) ? header : undefined;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { create, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
+import type { Logger } from "pino";
 import { Decision } from "../../../../gen/gatehouse/policy/v1/decision_pb.ts";
 import { PolicyAdminService } from "../../../../gen/gatehouse/policy/v1/policy_admin_service_pb.ts";
 import { type EvaluateRequestSchema, PolicyService } from "../../../../gen/gatehouse/policy/v1/policy_service_pb.ts";
@@ -8,6 +9,7 @@ import { createReadiness, type Readiness, type ReadinessCheck } from "../../life
 import { createLogger } from "../../logger/logger.ts";
 import { createMetrics, type Metrics } from "../../metrics/metrics.ts";
 import { ServiceError } from "../../service-error.ts";
+import type { ServerTls } from "../../tls/tls-listener.ts";
 import { type CallContext, serve } from "../handler.ts";
 import { createHost, type Host } from "../host.ts";
 import type { HostLimits } from "../limits.ts";
@@ -26,7 +28,10 @@ export interface TestHost {
   stop(): Promise<void>;
 }
 
-export async function startTestHost(limits: Partial<HostLimits> = {}): Promise<TestHost> {
+export async function startTestHost(
+  limits: Partial<HostLimits> = {},
+  tls?: (parts: Pick<TestHost, "readiness" | "metrics"> & { readonly logger: Logger }) => ServerTls,
+): Promise<TestHost> {
   const lines: string[] = [];
   const logger = createLogger({ service: "test", destination: { write: (line) => void lines.push(line) } });
   const metrics = createMetrics({ service: "test", process: false });
@@ -98,6 +103,7 @@ export async function startTestHost(limits: Partial<HostLimits> = {}): Promise<T
     readiness,
     logger,
     metrics,
+    tls: tls?.({ readiness, metrics, logger }),
     limits: { drainGraceMs: 500, ...limits },
   });
   const ports = await host.start();
