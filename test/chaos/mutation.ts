@@ -45,7 +45,11 @@ const defects: readonly Defect[] = [
   {
     name: "revocations are acknowledged whether kept or not",
     file: "src/auth/domain/revocations.ts",
-    edits: [["await apply(revocation);", "await apply(revocation).catch(() => undefined);"]],
+    edits: [
+      ["await journal.begin(begun);", "await Promise.resolve(journal.begin(begun)).catch(() => undefined);"],
+      ["    await apply(begun);", "    await apply(begun).catch(() => undefined);"],
+      ["return await announce(begun);", 'return await Promise.resolve(announce(begun)).catch(() => "");'],
+    ],
     faults: "out of memory",
     found: ["wrong-allow"],
   },

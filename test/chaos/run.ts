@@ -36,19 +36,20 @@ const seed = Number(values.seed);
 const seconds = Number(values.seconds);
 const log = (line: string): void => void process.stdout.write(`${line}\n`);
 
-/** How often a fault brings another one, elsewhere. */
-const companyChance = 0.25;
+/** How often the next fault comes together with this one, if it is elsewhere. */
+const companyChance = 0.4;
 
 /** Injects faults, alone or two at once, until the time is over, and waits after each until all is well. */
 async function injectFaults(plan: readonly Fault[], random: Random, probe: Probe, recorder: Recorder): Promise<void> {
   const end = recorder.now() + seconds * 1_000;
-  for (let next = 0; recorder.now() < end; next += 1) {
+  for (let next = 0; recorder.now() < end; ) {
     const fault = plan[next % plan.length];
     if (fault === undefined) throw new Error("no fault matches");
-    const elsewhere = plan.filter(({ target }) => target !== fault.target);
-    const company = random.chance(companyChance) && elsewhere.length > 0 ? [random.oneOf(elsewhere)] : [];
+    const company = plan.slice(next + 1, next + 2).filter(({ target }) => target !== fault.target);
+    const faults = random.chance(companyChance) ? [fault, ...company] : [fault];
+    next += faults.length;
     await sleep(random.between(100, 800));
-    const done = await Promise.all([fault, ...company].map((one) => injectFault(one, random.fork(), recorder)));
+    const done = await Promise.all(faults.map((one) => injectFault(one, random.fork(), recorder)));
     const recovered = await probe.untilWell(bounds.recoveryMs);
     // Of two, nothing can be expected before both are mended.
     const healed = Math.max(...done.map((one) => one.healed));

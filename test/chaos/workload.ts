@@ -23,8 +23,8 @@ export interface WorkloadOptions {
   readonly signal: AbortSignal;
 }
 
-/** How often a revocation is repeated until it is acknowledged. */
-const attempts = 8;
+/** How often a revocation is repeated until it is acknowledged: one that was begun is carried out at some time, however late. */
+const attempts = 60;
 /** Dead credentials and live entities that are presented again and again. */
 const remembered = 40;
 
@@ -60,7 +60,7 @@ export async function runWorkload(options: WorkloadOptions): Promise<Inventory> 
     const surely = async (call: () => Promise<Recorded<unknown>>): Promise<void> => {
       for (let attempt = 0; attempt < attempts; attempt += 1) {
         const { outcome } = await call();
-        if (outcome !== "unknown" || signal.aborted) return;
+        if (outcome !== "unknown") return;
         await sleep(own.between(50, 400));
       }
     };
