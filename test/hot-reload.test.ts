@@ -82,6 +82,7 @@ test("reloading under load: no request fails, and each answer is that of the rev
     }
   });
   try {
+    await until("the first answers are there", async () => seen.size === 1);
     for (let n = 1; n <= 6; n += 1) {
       const revisions = seen.size;
       writeFileSync(file, n % 2 === 1 ? generous : strict);

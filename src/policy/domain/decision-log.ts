@@ -128,8 +128,14 @@ export class DecisionLog {
     for (const waiting of this.#answered.splice(0)) this.#make(waiting);
     this.#closed = true;
     this.#publishing ??= this.#publish();
-    const late = new Promise<void>((resolve) => setTimeout(resolve, withinMs).unref());
-    await Promise.race([this.#publishing, late]);
+    // Not unref'd: while it waits, nothing else may keep the process alive.
+    await new Promise<void>((resolve) => {
+      const late = setTimeout(resolve, withinMs);
+      void this.#publishing?.finally(() => {
+        clearTimeout(late);
+        resolve();
+      });
+    });
     this.#drop(this.#ready.length);
     this.#tellDropped();
   }
