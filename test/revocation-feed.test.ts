@@ -120,13 +120,14 @@ for (const [name, start] of Object.entries(backends)) {
         }
         return seen;
       };
-      const fromNow = watch("", 2);
+      const short: unknown[] = [];
+      const fromNow = watch("", 2, short);
       const lasting: unknown[] = [];
       const forever = watch("", 1_000, lasting);
-      await eventually(() => assert.equal(two.feed.watchers, 2));
+      // Both have been told where they begin, which had to be asked for.
+      await eventually(() => assert.deepEqual([short.length, lasting.length], [1, 1]));
+      assert.equal(two.feed.watchers, 2);
       const second: Revocation = { kind: "session", sessionId: "second" };
-      // The watch from now begins at a position that has to be asked for.
-      await two.stores.bus.position(topic);
       await one.revocations.revoke(second);
       assert.deepEqual(await fromNow, [{ position: begin }, second]);
       assert.deepEqual(await watch(begin, 2), [{ position: begin }, second]);
