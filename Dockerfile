@@ -27,6 +27,8 @@ RUN for entry in src/auth/main.ts src/policy/main.ts src/cli/main.ts; do \
       DATA_DIR=/tmp/warm-up timeout 10 node $entry >/dev/null 2>&1 || true; \
     done \
   && rm -rf /tmp/warm-up && chmod -R a+rX $NODE_COMPILE_CACHE
+# glibc keeps what large blocks took, in an arena for each thread: after a few password hashes that is 100 MiB and more.
+ENV MALLOC_MMAP_THRESHOLD_=131072 MALLOC_ARENA_MAX=2
 USER 1000:1000
 EXPOSE 50051 50052 8081 8082
 # Half of the heap flags' worth is the young generation: untuned, Node under saturation takes twice the memory for the

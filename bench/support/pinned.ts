@@ -4,6 +4,12 @@ import { type ChildService, startChildService } from "../../src/cli/child-servic
 /** Heap flags of the shipped image; docs/operations.md has their reasons. */
 export const heapFlags: readonly string[] = ["--max-semi-space-size=16", "--max-old-space-size=128"];
 
+/** Settings of the C library's allocator, as the shipped image has them. */
+export const allocatorSettings: Readonly<Record<string, string>> = {
+  MALLOC_MMAP_THRESHOLD_: "131072",
+  MALLOC_ARENA_MAX: "2",
+};
+
 /** Starts an entry on one core with the shipped heap flags and waits until it serves, at most 20 s. */
 export async function startPinned(
   entry: string,
@@ -15,7 +21,7 @@ export async function startPinned(
   const child = startChildService({
     entry,
     core,
-    env: { PATH, HOME, ...env },
+    env: { PATH, HOME, ...allocatorSettings, ...env },
     nodeFlags: heapFlags,
     isReady,
     onLine: (line, stream) => {
