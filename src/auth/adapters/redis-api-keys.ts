@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from "ioredis";
-import { fromRedisError } from "../../shared/store/redis-errors.ts";
+import { guarded } from "../../shared/store/redis-errors.ts";
 import { type RedisScript, runScript, script } from "../../shared/store/redis-script.ts";
 import type { ApiKey, ApiKeyStore, StoredApiKey } from "../domain/api-keys.ts";
 import { partitionOf } from "../domain/session-keys.ts";
@@ -43,17 +43,8 @@ return redis.call('DEL', KEYS[1])
 
 /** Keeps API keys in Redis, in the slots of their users. Removing a user removes them, see redis-identities.ts. */
 export function createRedisApiKeyStore(redis: Redis | Cluster): ApiKeyStore {
-  async function run(
-    script: RedisScript,
-    keys: readonly string[],
-    args: readonly (string | number)[],
-  ): Promise<unknown> {
-    try {
-      return await runScript(redis, script, keys, args);
-    } catch (error) {
-      throw fromRedisError(error);
-    }
-  }
+  const run = (script: RedisScript, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> =>
+    guarded(() => runScript(redis, script, keys, args));
 
   return {
     async add(stored, limit) {
@@ -63,11 +54,7 @@ export function createRedisApiKeyStore(redis: Redis | Cluster): ApiKeyStore {
       return (await run(addScript, keys, [limit, id, createTime, ...toFields(stored)])) as "added" | "absent" | "full";
     },
     async find(partition, id) {
-      try {
-        return fromFields(await redis.hmget(apiKeyKey(partition, id), ...fields));
-      } catch (error) {
-        throw fromRedisError(error);
-      }
+      return guarded(async () => fromFields(await redis.hmget(apiKeyKey(partition, id), ...fields)));
     },
     async touch(partition, id, lastUsedTime) {
       await run(touchScript, [apiKeyKey(partition, id)], [lastUsedTime]);

@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from "ioredis";
-import { fromRedisError } from "../../shared/store/redis-errors.ts";
+import { guarded } from "../../shared/store/redis-errors.ts";
 import { type RedisScript, runScript, script } from "../../shared/store/redis-script.ts";
 import {
   type CounterState,
@@ -82,13 +82,11 @@ export function createRedisLockoutStore(redis: Redis | Cluster): LockoutStore {
       failureCounterKey(kind, subject),
       failureCounterKey(kind, subject, network),
     ];
-    try {
+    return guarded(async () => {
       const answer = await runScript(redis, step, keys, [network, now, now - knownNetworkMs, ...args]);
       const [blockedUntil, known, delayedUntil] = answer as [number, number, number];
       return { blockedUntil, known: known === 1, delayedUntil };
-    } catch (error) {
-      throw fromRedisError(error);
-    }
+    });
   }
 
   return {
@@ -98,8 +96,8 @@ export function createRedisLockoutStore(redis: Redis | Cluster): LockoutStore {
       return run(failScript, counter, now, [failures, firstDelayMs, maxDelayMs, mostFailures(rule), slackMs]);
     },
     succeed: (counter, now) => run(succeedScript, counter, now, [maxKnownNetworks, knownNetworkMs]),
-    async forget(kind, subject) {
-      try {
+    forget: (kind, subject) =>
+      guarded(async () => {
         const counter = failureCounterKey(kind, subject);
         await runScript(
           redis,
@@ -107,9 +105,6 @@ export function createRedisLockoutStore(redis: Redis | Cluster): LockoutStore {
           [knownNetworksKey(subject), counter],
           [failureCounterKey(kind, subject, "")],
         );
-      } catch (error) {
-        throw fromRedisError(error);
-      }
-    },
+      }),
   };
 }

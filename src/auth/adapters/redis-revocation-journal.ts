@@ -1,18 +1,10 @@
 import type { Cluster, Redis } from "ioredis";
-import { fromRedisError } from "../../shared/store/redis-errors.ts";
+import { guarded } from "../../shared/store/redis-errors.ts";
 import type { BegunRevocation, RevocationJournal } from "../domain/revocation-journal.ts";
 import { begunRevocationsKey as key } from "./redis-token-keys.ts";
 
 /** Keeps revocations that were begun in a sorted set in Redis. */
 export function createRedisRevocationJournal(redis: Redis | Cluster): RevocationJournal {
-  async function guarded<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw fromRedisError(error);
-    }
-  }
-
   return {
     begin: (begun) =>
       guarded(async () => {

@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from "ioredis";
-import { fromRedisError } from "../../shared/store/redis-errors.ts";
+import { guarded } from "../../shared/store/redis-errors.ts";
 import { type RedisScript, runScript, script } from "../../shared/store/redis-script.ts";
 import type { SecondFactorStore } from "../domain/second-factors.ts";
 import { backupCodesKey, secondFactorsKey } from "./redis-keys.ts";
@@ -57,13 +57,8 @@ return enrolled
 
 /** Keeps second factors in Redis, each step one script in one slot. */
 export function createRedisSecondFactorStore(redis: Redis | Cluster): SecondFactorStore {
-  async function run(step: RedisScript, user: string, args: readonly (string | number)[]): Promise<unknown> {
-    try {
-      return await runScript(redis, step, [secondFactorsKey(user), backupCodesKey(user)], args);
-    } catch (error) {
-      throw fromRedisError(error);
-    }
-  }
+  const run = (step: RedisScript, user: string, args: readonly (string | number)[]): Promise<unknown> =>
+    guarded(() => runScript(redis, step, [secondFactorsKey(user), backupCodesKey(user)], args));
   const succeeds = async (step: RedisScript, user: string, args: readonly (string | number)[]): Promise<boolean> =>
     (await run(step, user, args)) === 1;
 

@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from "ioredis";
-import { fromRedisError } from "../../shared/store/redis-errors.ts";
+import { guarded } from "../../shared/store/redis-errors.ts";
 import { type RedisScript, runScript } from "../../shared/store/redis-script.ts";
 import { partitionOf } from "../domain/session-keys.ts";
 import type { Session, SessionStore } from "../domain/sessions.ts";
@@ -19,17 +19,8 @@ const slackMs = 60_000;
 
 /** Keeps sessions in Redis, each write one script in one slot. */
 export function createRedisSessionStore(redis: Redis | Cluster): SessionStore {
-  async function run(
-    script: RedisScript,
-    keys: readonly string[],
-    args: readonly (string | number)[],
-  ): Promise<unknown> {
-    try {
-      return await runScript(redis, script, keys, args);
-    } catch (error) {
-      throw fromRedisError(error);
-    }
-  }
+  const run = (script: RedisScript, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> =>
+    guarded(() => runScript(redis, script, keys, args));
 
   return {
     async add({ partition, tokenHash }, session, limit) {
@@ -44,11 +35,7 @@ export function createRedisSessionStore(redis: Redis | Cluster): SessionStore {
       return (await run(addScript, keys, args)) as string[];
     },
     async find({ partition, tokenHash }) {
-      try {
-        return fromFields(await redis.hmget(sessionKey(partition, tokenHash), ...sessionFields));
-      } catch (error) {
-        throw fromRedisError(error);
-      }
+      return guarded(async () => fromFields(await redis.hmget(sessionKey(partition, tokenHash), ...sessionFields)));
     },
     async findById(partition, id) {
       const answer = await run(findByIdScript, [sessionIdKey(partition, id)], [sessionKeyPrefix(partition)]);

@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from "ioredis";
-import { fromRedisError } from "../../shared/store/redis-errors.ts";
+import { guarded } from "../../shared/store/redis-errors.ts";
 import { runScript, script } from "../../shared/store/redis-script.ts";
 import type { SigningKeyRecord, SigningKeyStore } from "../domain/tokens/signing-keys.ts";
 import { signingKeysKey } from "./redis-token-keys.ts";
@@ -16,19 +16,15 @@ return 1
 export function createRedisSigningKeyStore(redis: Redis | Cluster): SigningKeyStore {
   return {
     async load() {
-      try {
+      return guarded(async () => {
         const [version, keys] = await redis.hmget(signingKeysKey, "version", "keys");
         return { version: Number(version ?? 0), keys: JSON.parse(keys ?? "[]") as SigningKeyRecord[] };
-      } catch (error) {
-        throw fromRedisError(error);
-      }
+      });
     },
     async replace(version, keys) {
-      try {
-        return (await runScript(redis, replaceScript, [signingKeysKey], [version, JSON.stringify(keys)])) === 1;
-      } catch (error) {
-        throw fromRedisError(error);
-      }
+      return guarded(
+        async () => (await runScript(redis, replaceScript, [signingKeysKey], [version, JSON.stringify(keys)])) === 1,
+      );
     },
   };
 }

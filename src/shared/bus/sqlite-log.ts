@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { ServiceError } from "../service-error.ts";
+import { transaction } from "../store/sqlite.ts";
 import {
   type Delivery,
   deadLettersFull,
@@ -50,19 +51,7 @@ export function createSqliteLog({ database, pollMs = 5, now = Date.now }: Sqlite
     }
   }
 
-  function transaction<T>(work: () => T): T {
-    return step(() => {
-      database.exec("BEGIN IMMEDIATE");
-      try {
-        const result = work();
-        database.exec("COMMIT");
-        return result;
-      } catch (error) {
-        if (database.isTransaction) database.exec("ROLLBACK");
-        throw error;
-      }
-    });
-  }
+  const atomically = <T>(work: () => T): T => step(() => transaction(database, work));
 
   function wake(): void {
     for (const sleeper of [...sleepers]) sleeper();
@@ -148,7 +137,7 @@ export function createSqliteLog({ database, pollMs = 5, now = Date.now }: Sqlite
           // Looking costs no write lock; most looks find nothing.
           const known = sql.group.get(member.topic, member.group);
           if (known !== undefined && sql.read.get(member.topic, Number(known.position), 1) === undefined) return [];
-          return transaction(() => take(member, limit));
+          return atomically(() => take(member, limit));
         });
         return found;
       },
@@ -172,7 +161,7 @@ export function createSqliteLog({ database, pollMs = 5, now = Date.now }: Sqlite
   return {
     openReader,
     async append(topic, maxLength, body) {
-      const position = transaction(() => {
+      const position = atomically(() => {
         trim(topic, maxLength);
         return Number(sql.append.run({ topic, target: null, body }).lastInsertRowid);
       });
@@ -180,7 +169,7 @@ export function createSqliteLog({ database, pollMs = 5, now = Date.now }: Sqlite
       return toPosition(position);
     },
     async appendAll(topic, maxLength, bodies) {
-      transaction(() => {
+      atomically(() => {
         for (const body of bodies) {
           trim(topic, maxLength);
           sql.append.run({ topic, target: null, body });
@@ -190,7 +179,7 @@ export function createSqliteLog({ database, pollMs = 5, now = Date.now }: Sqlite
     },
     last: async (topic) => step(() => last(topic)),
     claim: async ({ topic, group, consumer }, idleMs, limit) =>
-      transaction(() => {
+      atomically(() => {
         ensureGroup(topic, group);
         const rows = sql.idle.all(topic, group, now() - idleMs, limit) as unknown as (MessageRow & {
           deliveries: number;
@@ -204,13 +193,13 @@ export function createSqliteLog({ database, pollMs = 5, now = Date.now }: Sqlite
       step(() => sql.acknowledge.run(topic, group, toRow(position)));
     },
     touch: async ({ topic, group, consumer }, positions, idleMs) => {
-      transaction(() => {
+      atomically(() => {
         for (const position of positions)
           sql.touch.run(now() - Math.max(0, idleMs), topic, group, toRow(position), consumer);
       });
     },
     bury: async ({ topic, group }, { position, body, deliveries }, error) => {
-      transaction(() => {
+      atomically(() => {
         if (Number(sql.countDead.get(topic)?.count) >= maxDeadLetters) throw deadLettersFull();
         if (sql.acknowledge.run(topic, group, toRow(position)).changes === 0) return;
         sql.bury.run(topic, group, toRow(position), body, error, deliveries, now());
@@ -228,7 +217,7 @@ export function createSqliteLog({ database, pollMs = 5, now = Date.now }: Sqlite
         deadAt: Number(row.dead_at),
       })),
     async replayDead(topic, id) {
-      const position = transaction(() => {
+      const position = atomically(() => {
         const row = sql.dead.get(topic, toRow(id));
         if (row === undefined) return undefined;
         sql.discard.run(topic, toRow(id));

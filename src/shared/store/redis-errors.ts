@@ -10,7 +10,7 @@ const stateOfServer =
  *
  * Neither carries the command: ioredis hangs it on its errors with its arguments, which may be secrets.
  */
-export function fromRedisError(error: unknown): Error {
+function fromRedisError(error: unknown): Error {
   const cause = withoutCommand(error);
   if (error instanceof (ReplyError as ErrorConstructor) && !stateOfServer.test(cause.message)) return cause;
   return new ServiceError("UNAVAILABLE", "The store cannot be reached.", {
