@@ -6,7 +6,9 @@ import { after, before, test } from "node:test";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { AuthService } from "../gen/gatehouse/auth/v1/auth_service_pb.ts";
+import { IdentityService } from "../gen/gatehouse/auth/v1/identity_service_pb.ts";
 import { PolicyService } from "../gen/gatehouse/policy/v1/policy_service_pb.ts";
+import { partitionOf } from "../src/auth/domain/session-keys.ts";
 import { type Deployment, startDeployment } from "./support/deployment.ts";
 import { type Ended, runGatehouse } from "./support/gatehouse-command.ts";
 import { until } from "./support/until.ts";
@@ -74,6 +76,28 @@ test("only an admin's credential is good enough", async () => {
   const alice = await gatehouse("policy revisions", "alice");
   assert.equal(alice.code, 1);
   assert.match(alice.err, /permission for ListRevisions.*PERMISSION_DENIED, ADMIN_PERMISSION_MISSING/);
+});
+
+test("a session token that begins like an API key is taken for a token", async () => {
+  // The bytes 82 1f and two bits more are `gh_` in base64url, and tokens begin with the partition of their user.
+  let n = 0;
+  while (partitionOf(`user-${n}`) !== "821f") n += 1;
+  const username = `user-${n}`;
+  const transport = createGrpcTransport({ baseUrl: `http://127.0.0.1:${deployment.ports.auth}` });
+  const headers = { authorization: `Bearer ${tokens.get("admin")}` };
+  const user = { name: username, password: "correct horse", roles: ["gatehouse-viewer"] };
+  await createClient(IdentityService, transport).createUser(user, { headers });
+  const auth = createClient(AuthService, transport);
+  const signIn = async (): Promise<string> => {
+    const credential = { case: "password", value: { username, password: "correct horse" } } as const;
+    return (await auth.authenticate({ credential })).sessionToken;
+  };
+  let token = await signIn();
+  for (let attempt = 0; attempt < 60 && !token.startsWith("gh_"); attempt += 1) token = await signIn();
+  assert.match(token, /^gh_/);
+  tokens.set(username, token);
+  const { code, err } = await gatehouse("policy revisions", username);
+  assert.equal(code, 0, err);
 });
 
 test("a directory with faults is not published, and they are told with their places", async () => {

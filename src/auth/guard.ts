@@ -1,10 +1,10 @@
 import type { DescMethod, DescService, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import { looksLikeApiKey } from "../shared/api-key-form.ts";
 import type { AdminAudit } from "../shared/audit/admin-audit.ts";
 import type { Awaitable } from "../shared/awaitable.ts";
 import type { CallContext, Handlers } from "../shared/rpc/handler.ts";
 import { ServiceError } from "../shared/service-error.ts";
 import { callOf } from "./convert.ts";
-import { looksLikeApiKey } from "./domain/api-key-text.ts";
 import type { DecisionPoint } from "./domain/authorizer.ts";
 import type { Authenticator } from "./domain/credentials/authenticator.ts";
 import type { Credential } from "./domain/credentials/credential.ts";

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
-import { apiKeyHash, apiKeyIdOf, looksLikeApiKey, newApiKey, partitionOfApiKey } from "./api-key-text.ts";
+import { looksLikeApiKey } from "../../shared/api-key-form.ts";
+import { apiKeyHash, apiKeyIdOf, newApiKey, partitionOfApiKey } from "./api-key-text.ts";
 import { newSessionToken, partitionOf } from "./session-keys.ts";
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import { crc32 } from "node:zlib";
+import { looksLikeApiKey } from "../../shared/api-key-form.ts";
 import type { RandomBytes } from "./clock.ts";
 import { partitionOf } from "./session-keys.ts";
 
@@ -29,16 +30,7 @@ const secretBytes = 32;
 const checkedBytes = partitionBytes + randomIdBytes + secretBytes;
 /** Sixteen characters are twelve bytes: the id ends where a character does. */
 const idCharacters = 16;
-const textShape = /^gh_[A-Za-z0-9_-]{64}$/;
 const idShape = /^[A-Za-z0-9_-]{16}$/;
-
-/**
- * Whether a text has the form of an API key, mistyped or not. The prefix alone would not do: session tokens, which are
- * shorter, begin with the partition of their user, and so those of some users with `gh_`.
- */
-export function looksLikeApiKey(text: string): boolean {
-  return textShape.test(text);
-}
 
 export function newApiKey(user: string, random: RandomBytes): ApiKeyText {
   const bytes = Buffer.alloc(checkedBytes + 4);
@@ -51,7 +43,7 @@ export function newApiKey(user: string, random: RandomBytes): ApiKeyText {
 
 /** Answers the id of a key; undefined when the text is none, or was mistyped. */
 export function apiKeyIdOf(text: string): string | undefined {
-  if (!textShape.test(text)) return undefined;
+  if (!looksLikeApiKey(text)) return undefined;
   const bytes = Buffer.from(text.slice(prefix.length), "base64url");
   if (crc32(bytes.subarray(0, checkedBytes)) !== bytes.readUInt32BE(checkedBytes)) return undefined;
   return text.slice(prefix.length, prefix.length + idCharacters);

@@ -1,11 +1,9 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { AuthService } from "../../../gen/gatehouse/auth/v1/auth_service_pb.ts";
+import { looksLikeApiKey } from "../../shared/api-key-form.ts";
 import type { ServiceClient } from "../../shared/client/service-client.ts";
 import { ServiceError } from "../../shared/service-error.ts";
 import { type AdminAuthenticator, type AdminPrincipal, unauthenticated } from "../domain/admin-guard.ts";
-
-/** Begins the API keys of auth-service. */
-const apiKeyPrefix = "gh_";
 
 /** Accepts one key, which the configuration holds. */
 export function createKeyAuthenticator(key: string): AdminAuthenticator {
@@ -24,7 +22,7 @@ export function createRemoteAuthenticator(
     const { principal, apiKeyScopes } = await client
       .authenticate(
         {
-          credential: credential.startsWith(apiKeyPrefix)
+          credential: looksLikeApiKey(credential)
             ? { case: "apiKey", value: credential }
             : { case: "bearerToken", value: credential },
         },
