@@ -89,7 +89,7 @@ export function createPolicyApp(config: PolicyConfig, logger: Logger): ServiceAp
     followsDirectory: config.policySource === "directory",
     onActivated({ revision, engine }) {
       const counts = { policies: engine.policySet.policyIds.length, entities: engine.entities.size };
-      policyMetrics.activated(revision, counts.policies, counts.entities);
+      policyMetrics.activated(revision, counts.policies);
       check.set(true, `revision ${revision}`);
       logger.info({ revision, ...counts }, "policies are active");
     },

@@ -5,8 +5,8 @@ import type { Shadow } from "./domain/shadow.ts";
 /** Metrics of policy-service beside those that every service has. */
 export interface PolicyMetrics extends DecisionObserver {
   /** A policy set was made active. */
-  activated(revision: string, policyCount: number, entityCount: number): void;
-  /** The resident entities are others now. */
+  activated(revision: string, policyCount: number): void;
+  /** The resident entities are others now, with other policies or without. */
   entitiesChanged(entityCount: number, revision: number): void;
   /** An attempt to load policies failed; the last good set stays active. */
   loadFailed(): void;
@@ -80,13 +80,12 @@ export function createPolicyMetrics(registry: Registry): PolicyMetrics {
       else tally.deny += 1;
       tally.failures += failed;
     },
-    activated(revision, policyCount, entityCount): void {
+    activated(revision, policyCount): void {
       revisions.reset();
       revisions.set({ revision }, 1);
       loads.inc({ result: "ok" });
       stale.set(0);
       policies.set(policyCount);
-      entities.set(entityCount);
       activeTime.set(Date.now() / 1_000);
     },
     entitiesChanged(entityCount, revision): void {

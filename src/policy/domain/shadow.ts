@@ -27,11 +27,15 @@ export interface DifferenceKind {
   readonly examples: readonly Query[];
 }
 
-/** What came of comparing. */
-export interface ShadowReport {
+/** How many requests were evaluated by both, decided differently, and not compared to bound the work. */
+export interface Totals {
   readonly evaluated: number;
   readonly different: number;
   readonly skipped: number;
+}
+
+/** What came of comparing. */
+export interface ShadowReport extends Totals {
   /** Most frequent first. */
   readonly kinds: readonly DifferenceKind[];
 }
@@ -65,9 +69,8 @@ export class Shadow {
   #comparison: Comparison | undefined;
   #queue: Answered[] = [];
   #timer: NodeJS.Timeout | undefined;
-  #evaluated = 0;
-  #different = 0;
-  #skipped = 0;
+  /** `totals` when the comparison began. */
+  #begun: Totals = { evaluated: 0, different: 0, skipped: 0 };
   #kinds = new Map<string, { active: ComparedDecision; shadow: ComparedDecision; count: number; examples: Query[] }>();
   readonly #totals = { evaluated: 0, different: 0, skipped: 0 };
 
@@ -82,7 +85,7 @@ export class Shadow {
   }
 
   /** Counts since the process began, for metrics. */
-  get totals(): { readonly evaluated: number; readonly different: number; readonly skipped: number } {
+  get totals(): Totals {
     return this.#totals;
   }
 
@@ -91,9 +94,7 @@ export class Shadow {
     if (comparison?.name === this.#comparison?.name) return;
     this.#comparison = comparison;
     this.#queue = [];
-    this.#evaluated = 0;
-    this.#different = 0;
-    this.#skipped = 0;
+    this.#begun = { ...this.#totals };
     this.#kinds = new Map();
   }
 
@@ -103,7 +104,6 @@ export class Shadow {
     if (comparison === undefined) return false;
     if (comparison.sampleRate < 1 && Math.random() >= comparison.sampleRate) return false;
     if (this.#queue.length < maxQueued) return true;
-    this.#skipped += 1;
     this.#totals.skipped += 1;
     return false;
   }
@@ -115,10 +115,11 @@ export class Shadow {
   }
 
   report(): ShadowReport {
+    const { evaluated, different, skipped } = this.#totals;
     return {
-      evaluated: this.#evaluated,
-      different: this.#different,
-      skipped: this.#skipped,
+      evaluated: evaluated - this.#begun.evaluated,
+      different: different - this.#begun.different,
+      skipped: skipped - this.#begun.skipped,
       kinds: [...this.#kinds.values()].sort((a, b) => b.count - a.count),
     };
   }
@@ -147,10 +148,8 @@ export class Shadow {
   }
 
   #record(query: Query, active: ComparedDecision, shadow: ComparedDecision): void {
-    this.#evaluated += 1;
     this.#totals.evaluated += 1;
     if (active.decision === shadow.decision) return;
-    this.#different += 1;
     this.#totals.different += 1;
     const key = kindKey(active, shadow);
     let kind = this.#kinds.get(key);
