@@ -126,6 +126,22 @@ test("a shadow sees batches and streams, and the entities of the directory", asy
   assert.equal((await replica.admin.getShadowReport({}, asAdmin)).revision, "");
 });
 
+test("whether a failing forbid denies or is skipped is each policy set's own", async () => {
+  const text = `@id("all") permit (principal, action, resource);
+@id("fails") forbid (principal, action, resource) when { principal.missing == 1 };`;
+  const decideBy = async (skipFailingForbids: boolean) => {
+    const bundle = { files: [{ name: "a.cedar", text }], skipFailingForbids };
+    const { revision } = await replica.admin.publishPolicies({ bundle }, asAdmin);
+    const answer = await replica.policy.evaluate({ ...ask("alice", "edit"), revision: revision?.id ?? "" });
+    return [answer.decision, answer.reason, ...answer.errors.map(({ policyId }) => policyId)];
+  };
+  const indeterminate = /^policy_decisions_total\{outcome="indeterminate"[^}]*\} (\d+)$/m;
+  const before = await replica.metric(indeterminate);
+  assert.deepEqual(await decideBy(false), [Decision.DENY, DecisionReason.INDETERMINATE, "fails"]);
+  assert.deepEqual(await decideBy(true), [Decision.ALLOW, DecisionReason.PERMITTED, "fails"]);
+  assert.equal((await replica.metric(indeterminate)) - before, 1);
+});
+
 test("administrative actions are decided by the built-in policies alone, by the roles that come with the principal", async () => {
   writeFileSync(join(policies, "more.cedar"), '@id("more") permit (principal, action, resource);');
   const decideAdmin = async (roles: string[], what: string) => {
