@@ -1,5 +1,6 @@
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { runCommand } from "./command.ts";
+import { createAuthority } from "../support/certificates.ts";
 
 /** Files of a certificate and its key, PEM. */
 export interface CertificateFiles {
@@ -7,34 +8,22 @@ export interface CertificateFiles {
   readonly key: string;
 }
 
-/** A certificate authority for one test. */
-export interface Authority {
-  /** Its own certificate, PEM. */
-  readonly cert: string;
+/** A certificate authority whose files are in a directory, as a proxy wants them. */
+export interface WorkloadAuthority extends CertificateFiles {
   /** Issues a certificate for a workload: its SPIFFE id is the one URI in it. */
-  issue(name: string, spiffeId: string): Promise<CertificateFiles>;
+  issue(name: string, spiffeId: string): CertificateFiles;
 }
 
-/** Makes a certificate authority whose files are in a directory. Needs `openssl`. */
-export async function createAuthority(directory: string): Promise<Authority> {
-  const file = (name: string): string => join(directory, name);
-  const openssl = async (...args: string[]): Promise<void> => {
-    const { code, stderr } = await runCommand("openssl", args);
-    if (code !== 0) throw new Error(`openssl ${args.join(" ")}\n${stderr}`);
-  };
-  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-  const ca = { cert: file("ca.crt"), key: file("ca.key") };
-  await openssl("req", "-x509", ...key, "-days", "1", "-subj", "/O=mesh", "-keyout", ca.key, "-out", ca.cert);
+export function createWorkloadAuthority(directory: string): WorkloadAuthority {
+  const authority = createAuthority("mesh");
+  function write(name: string, pem: CertificateFiles): CertificateFiles {
+    const files = { cert: join(directory, `${name}.crt`), key: join(directory, `${name}.key`) };
+    writeFileSync(files.cert, pem.cert);
+    writeFileSync(files.key, pem.key);
+    return files;
+  }
   return {
-    cert: ca.cert,
-    async issue(name, spiffeId) {
-      const files = { cert: file(`${name}.crt`), key: file(`${name}.key`) };
-      await openssl(
-        ...["req", "-x509", ...key, "-days", "1", "-subj", "/", "-CA", ca.cert, "-CAkey", ca.key],
-        ...["-addext", `subjectAltName=critical,URI:${spiffeId}`, "-addext", "basicConstraints=CA:FALSE"],
-        ...["-keyout", files.key, "-out", files.cert],
-      );
-      return files;
-    },
+    ...write("ca", authority),
+    issue: (name, spiffeId) => write(name, authority.issue({ names: [`URI:${spiffeId}`] })),
   };
 }

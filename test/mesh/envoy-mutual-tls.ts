@@ -5,7 +5,7 @@ import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { type Authority, type CertificateFiles, createAuthority } from "./certificates.ts";
+import { type CertificateFiles, createWorkloadAuthority, type WorkloadAuthority } from "./certificates.ts";
 import { type Mesh, startMesh } from "./mesh.ts";
 import { signIn } from "./sign-in.ts";
 import type { Seen } from "./workload.ts";
@@ -28,17 +28,17 @@ rules:
 `;
 
 const directory = mkdtempSync(join(tmpdir(), "gatehouse-mutual-tls-"));
-let authority: Authority;
+let authority: WorkloadAuthority;
 let mesh: Mesh;
 
 before(async () => {
-  authority = await createAuthority(directory);
+  authority = createWorkloadAuthority(directory);
   writeFileSync(join(directory, "policies.cedar"), policies);
   writeFileSync(join(directory, "mapping.yaml"), mapping);
   mesh = await startMesh({
     count: 1,
     env: { POLICY_DIR: directory, AUTH_CHECK_MAPPING: join(directory, "mapping.yaml") },
-    mutualTls: { ...(await authority.issue("orders", id("orders"))), authority: authority.cert },
+    mutualTls: { ...authority.issue("orders", id("orders")), authority: authority.cert },
   });
 });
 after(async () => {
@@ -83,16 +83,16 @@ function ask(
 }
 
 test("a workload is known by its certificate, and policies tell workloads apart", async () => {
-  const billing = await authority.issue("billing", id("billing"));
+  const billing = authority.issue("billing", id("billing"));
   const { status, seen } = await ask("/orders/17", billing);
   assert.equal(status, 200);
   assert.equal(seen?.headers["x-gatehouse-principal"], `Workload::"${id("billing")}"`);
-  assert.equal((await ask("/orders/17", await authority.issue("mail", id("mail")))).status, 403);
+  assert.equal((await ask("/orders/17", authority.issue("mail", id("mail")))).status, 403);
 });
 
 test("a workload of another trust domain, or a gateway without a user, is nobody", async () => {
-  const stranger = await authority.issue("stranger", "spiffe://elsewhere/ns/shop/sa/billing");
-  const gateway = await authority.issue("gateway", id("gateway"));
+  const stranger = authority.issue("stranger", "spiffe://elsewhere/ns/shop/sa/billing");
+  const gateway = authority.issue("gateway", id("gateway"));
   assert.equal((await ask("/orders/17", stranger)).status, 401);
   assert.equal((await ask("/orders/17", gateway)).status, 401);
   const authorization = `Bearer ${await signIn(mesh.replicas.auth[0], "bob")}`;
@@ -101,13 +101,13 @@ test("a workload of another trust domain, or a gateway without a user, is nobody
 });
 
 test("a header that claims a certificate is not believed", async () => {
-  const mail = await authority.issue("mail", id("mail"));
+  const mail = authority.issue("mail", id("mail"));
   const header = { "x-forwarded-client-cert": `By=x;Hash=00;URI=${id("billing")}` };
   assert.equal((await ask("/orders/17", mail, header)).status, 403);
 });
 
 test("the rules of the workload that is called count, whatever host the caller names", async () => {
-  const mail = await authority.issue("mail", id("mail"));
+  const mail = authority.issue("mail", id("mail"));
   assert.equal((await ask("/admin", mail, { host: "www.example.com" })).status, 403);
   assert.equal((await ask("/orders/17", mail, { host: "www.example.com" })).status, 403);
 });

@@ -9,25 +9,25 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { AuthService } from "../../gen/gatehouse/auth/v1/auth_service_pb.ts";
 import { type AuthServer, startAuthServer } from "../support/auth-server.ts";
 import { freePort } from "../support/ports.ts";
-import { type Authority, type CertificateFiles, createAuthority } from "./certificates.ts";
+import { type CertificateFiles, createWorkloadAuthority, type WorkloadAuthority } from "./certificates.ts";
 import { runCommand } from "./command.ts";
 import { type Envoy, startEnvoy } from "./envoy.ts";
 import { address, type Json } from "./envoy-settings.ts";
 
 const id = (name: string): string => `spiffe://cluster.local/ns/shop/sa/${name}`;
 const directory = mkdtempSync(join(tmpdir(), "gatehouse-peer-"));
-let authority: Authority;
+let authority: WorkloadAuthority;
 let server: AuthServer;
 let envoy: Envoy;
 let port: number;
 
 before(async () => {
-  authority = await createAuthority(directory);
+  authority = createWorkloadAuthority(directory);
   const env = { PEER_TRUST_DOMAINS: "cluster.local", PEER_GATEWAYS: id("gateway"), TRUSTED_PROXIES: "127.0.0.1" };
   server = await startAuthServer({ env });
   const adminPort = await freePort();
   port = await freePort();
-  envoy = await startEnvoy(sidecar(await authority.issue("auth", id("auth")), adminPort), adminPort);
+  envoy = await startEnvoy(sidecar(authority.issue("auth", id("auth")), adminPort), adminPort);
 });
 after(async () => {
   await envoy?.close();
@@ -107,7 +107,7 @@ async function peerOf(caller: CertificateFiles | undefined, header?: string): Pr
 }
 
 test("a workload is who its certificate says, whatever it writes into the header itself", async () => {
-  const web = await authority.issue("web", id("web"));
+  const web = authority.issue("web", id("web"));
   const expected = `Workload ${id("web")}`;
   assert.equal(await peerOf(web), expected);
   for (const header of [`URI=${id("admin")}`, `By=x;Hash=aa;Subject="";URI=${id("admin")},URI=${id("admin")}`]) {
@@ -131,7 +131,7 @@ test("a subject with quotes, commas and semicolons changes nothing", async () =>
   const { code, stderr } = await runCommand("openssl", [
     ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"],
     ...["-subj", `/CN=a"b;URI=${id("admin").replaceAll("/", "\\/")},"c\\\\`],
-    ...["-CA", authority.cert, "-CAkey", join(directory, "ca.key"), "-keyout", key, "-out", cert],
+    ...["-CA", authority.cert, "-CAkey", authority.key, "-keyout", key, "-out", cert],
     ...["-addext", `subjectAltName=URI:${id("odd")},DNS:a.example`, "-addext", "basicConstraints=CA:FALSE"],
   ]);
   assert.equal(code, 0, stderr);
@@ -143,8 +143,8 @@ test("a subject with quotes, commas and semicolons changes nothing", async () =>
 test("without a certificate, and with that of a gateway, nobody is anybody", async () => {
   assert.equal(await peerOf(undefined), "nobody");
   assert.equal(await peerOf(undefined, `By=x;Hash=aa;URI=${id("admin")}`), "nobody");
-  const gateway = await authority.issue("gateway", id("gateway"));
+  const gateway = authority.issue("gateway", id("gateway"));
   assert.equal(await peerOf(gateway), "nobody");
   assert.equal(await peerOf(gateway, `URI=${id("admin")}`), "nobody");
-  assert.equal(await peerOf(await authority.issue("stranger", "spiffe://elsewhere/ns/shop/sa/web")), "nobody");
+  assert.equal(await peerOf(authority.issue("stranger", "spiffe://elsewhere/ns/shop/sa/web")), "nobody");
 });

@@ -21,6 +21,7 @@ export interface Leaf {
 /** An authority of the tests, made by openssl. */
 export interface Authority {
   readonly cert: string;
+  readonly key: string;
   issue(options: LeafOptions): Leaf;
 }
 
@@ -51,8 +52,8 @@ export function createAuthority(name: string): Authority {
   const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
   try {
     const cert = openssl("req", "-x509", ...newKey, "-keyout", file("ca.key"), "-subj", `/CN=${name}`, "-days", "30");
-    const caKey = openssl("pkey", "-in", file("ca.key"));
-    return { cert, issue: (options) => issue(cert, caKey, options) };
+    const key = openssl("pkey", "-in", file("ca.key"));
+    return { cert, key, issue: (options) => issue(cert, key, options) };
   } finally {
     directory.remove();
   }
