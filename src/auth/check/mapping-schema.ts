@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import type { Json } from "../domain/principal.ts";
+import { fields } from "../strict-fields.ts";
 import type { ContextTemplate } from "./context-template.ts";
 import { type EntityTemplate, parseEntityTemplate } from "./entity-template.ts";
 import { normalHost } from "./host.ts";
@@ -63,16 +64,6 @@ function parsed<T>(parse: (text: string) => T): v.GenericSchema<string, T> {
       }
     }),
   );
-}
-
-/** An object of these fields and no others. */
-function fields<const E extends v.ObjectEntries>(
-  entries: E,
-): v.StrictObjectSchema<E, (issue: v.StrictObjectIssue) => string> {
-  return v.strictObject(entries, ({ expected, received }) => {
-    if (expected === "never") return "is not known here";
-    return received === "undefined" ? "is required" : "must be a group of fields";
-  });
 }
 
 function list<T>(item: v.GenericSchema<string, T>): v.GenericSchema<string[], T[]> {

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import type { ClaimPath } from "../domain/external/claim-mapping.ts";
 import { type ExternalAlgorithm, externalAlgorithms } from "../domain/external/verification-keys.ts";
+import { fields } from "../strict-fields.ts";
 import { longestAccessTokenMs } from "../token-settings.ts";
 import { isFetchableUrl } from "./fetchable-url.ts";
 
@@ -44,16 +45,6 @@ export interface IssuerEntry {
 
 export interface IssuersEntry {
   readonly issuers: readonly IssuerEntry[];
-}
-
-/** An object of these fields and no others. */
-function fields<const E extends v.ObjectEntries>(
-  entries: E,
-): v.StrictObjectSchema<E, (issue: v.StrictObjectIssue) => string> {
-  return v.strictObject(entries, ({ expected, received }) => {
-    if (expected === "never") return "is not known here";
-    return received === "undefined" ? "is required" : "must be a group of fields";
-  });
 }
 
 const plainText = (what: string, max = 1_024) =>
